@@ -1,0 +1,9 @@
+//! aidlc-auth: authentication by e-mailed codes, in one binary.
+//!
+//! `ARCHITECTURE.md` is the map; this file only lists what there is.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod entropy;
+pub mod messages;
+pub mod model;

@@ -1,0 +1,4 @@
+//! The binary: everything is in the library.
+#![forbid(unsafe_code)]
+
+fn main() {}

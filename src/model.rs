@@ -1,0 +1,3 @@
+//! The nouns: pure values and rules. No async, no I/O, no framework.
+
+pub mod language;
