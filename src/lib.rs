@@ -5,5 +5,6 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod mail;
 pub mod messages;
 pub mod model;
