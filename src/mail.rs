@@ -5,6 +5,7 @@
 
 mod page;
 pub mod simulation;
+pub mod smtp;
 
 use std::fmt;
 use std::time::SystemTime;
