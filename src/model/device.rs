@@ -5,11 +5,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::messages::Messages;
 use crate::model::language::Language;
 
 /// A browser on a system, as far as the User-Agent tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Device {
     /// The program that asked.
     pub browser: Browser,
@@ -105,6 +108,18 @@ impl fmt::Display for Device {
         let browser = name_of(BROWSER_NAMES, self.browser);
         let system = name_of(SYSTEM_NAMES, self.system);
         write!(f, "{browser}/{system}")
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+impl From<String> for Device {
+    fn from(text: String) -> Self {
+        Self::parse(&text)
     }
 }
 
