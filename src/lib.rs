@@ -8,3 +8,4 @@ pub mod entropy;
 pub mod mail;
 pub mod messages;
 pub mod model;
+pub mod secret;
