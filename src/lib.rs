@@ -9,3 +9,4 @@ pub mod mail;
 pub mod messages;
 pub mod model;
 pub mod secret;
+pub mod store;

@@ -23,7 +23,7 @@ const TOUCHED_AFTER: Duration = Duration::from_secs(60);
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
 /// How many earlier tokens of a session are remembered, to notice one that was copied.
-pub const PREDECESSORS_MAX: usize = 8;
+pub const PREDECESSORS_MAX: u32 = 8;
 
 /// How long sessions live and how many there are.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,402 @@
+//! What the service keeps, as promises: three traits whose every method is one whole, atomic step.
+//!
+//! `Users` must survive everything; `Challenges` and `Sessions` must expire. The steps are shaped
+//! so that one PostgreSQL transaction, one Lua script on one Redis hash tag, or one SQLite
+//! savepoint can keep each promise. No plain code or token comes here, only digests.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::model::challenge::{Ask, Challenge, ChallengeId, CodeRules, Guess, Purpose};
+use crate::model::email_address::EmailAddress;
+use crate::model::limit::{Budget, Rate};
+use crate::model::outbox::{DueLetter, Letter};
+use crate::model::session::{Digest, Session, SessionId, SessionRules, Snapshot};
+use crate::model::user::{FollowUp, ProfileChange, Status, User, UserId};
+
+pub mod sqlite;
+
+/// The stores, as `DATABASE_URL` and `REDIS_URL` picked them.
+#[derive(Clone)]
+pub struct Stores {
+    /// Accounts, what follows from their changes, and the audit trail.
+    pub users: Arc<dyn Users>,
+    /// Challenges with their budgets, limits and outbox.
+    pub challenges: Arc<dyn Challenges>,
+    /// Sessions.
+    pub sessions: Arc<dyn Sessions>,
+}
+
+/// The store could not do it. Nothing is said of whether a write happened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// It is away, full, locked or too slow. Try again later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It answered what it never should. Someone should look.
+    #[error("{0}")]
+    Broken(String),
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// What every store can say of itself.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// What it is and where it lives, without secrets: for start-up and `config`.
+    fn place(&self) -> String;
+
+    /// Its name in `/health`: what it is, and neither host nor version.
+    fn kind(&self) -> &'static str;
+
+    /// Does the least that proves it works, and tells its clock.
+    async fn check(&self) -> Result<Timestamp>;
+}
+
+/// Accounts: they must survive everything.
+#[async_trait]
+pub trait Users: Store {
+    /// The account that has the address, if any may: withdrawn ones have let go of it.
+    async fn find(&self, email: &EmailAddress) -> Result<Option<User>>;
+
+    /// An account by its id, in whatever status.
+    async fn get(&self, id: UserId) -> Result<Option<User>>;
+
+    /// Writes a new account, unless its address is taken. Writing the same id again is no error:
+    /// the process that wrote it first may have died before it could say so.
+    async fn create(&self, user: &User) -> Result<Created>;
+
+    /// Merges a change into a profile and writes the follow-up that carries it into sessions.
+    /// `None`: there is no such active account.
+    async fn change_profile(
+        &self,
+        id: UserId,
+        change: &ProfileChange,
+        follow_up: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<FollowUp>>;
+
+    /// Sets what the account at an address may do, raises its generation, and writes the follow-up
+    /// that ends what was granted before. `None`: there is no such account.
+    async fn set_status(
+        &self,
+        email: &EmailAddress,
+        status: Status,
+        follow_up: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<FollowUp>>;
+
+    /// Follow-ups written before `before` that nobody has finished, oldest first.
+    async fn follow_ups(&self, before: Timestamp) -> Result<Vec<FollowUp>>;
+
+    /// Strikes out a follow-up that is done.
+    async fn follow_up_done(&self, id: Uuid) -> Result<()>;
+
+    /// Appends rows to the audit trail.
+    async fn audit(&self, rows: &[AuditRow]) -> Result<()>;
+
+    /// Erases accounts withdrawn before `before`, and audit rows as old. Says how many accounts.
+    async fn erase(&self, before: Timestamp) -> Result<u64>;
+}
+
+/// What became of writing an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is there now.
+    Written,
+    /// This very account was there already.
+    AlreadyThere,
+    /// Another account has its address.
+    AddressTaken,
+}
+
+/// One security event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AuditRow {
+    pub id: Uuid,
+    pub at: Timestamp,
+    pub event: &'static str,
+    pub outcome: &'static str,
+    pub user: Option<UserId>,
+    /// Stands for the address; see `Keys::pseudonym`.
+    pub subject: Option<String>,
+    pub client: Option<IpAddr>,
+    pub request_id: String,
+}
+
+/// How much is too much, in numbers from the settings.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "DESIGN's words for them are the names")]
+pub struct LimitRules {
+    /// `false` (development only): nothing is refused by a rate or budget, wrong guesses excepted.
+    pub enabled: bool,
+    pub guesses: Budget,
+    pub password_tries: Budget,
+    pub sends_apart: Duration,
+    pub sends: Budget,
+    pub mailbox_hour: Budget,
+    pub mailbox_day: Budget,
+    pub client_requests: Rate,
+    pub client_guesses: Rate,
+    pub service_requests: Rate,
+    pub service_guesses: Rate,
+}
+
+/// What a client wants, for the limits that count by client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// To have a code mailed.
+    Code,
+    /// To try a code or password.
+    Guess,
+}
+
+/// What a limit on clients says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// Go on.
+    Yes {
+        /// Whether it was seen before in the present window. Strangers are refused first when the
+        /// whole service is at its ceiling.
+        known: bool,
+    },
+    /// Come back after this long.
+    No {
+        /// How long.
+        wait: Duration,
+    },
+}
+
+/// A request for a code, as one step.
+#[derive(Debug, Clone)]
+pub struct Open {
+    /// For whom; budgets count under its normal form and its mailbox.
+    pub address: EmailAddress,
+    /// What for.
+    pub purpose: Purpose,
+    /// What the record is made or renewed from.
+    pub ask: Ask,
+    /// The letter that is owed.
+    pub letter: Letter,
+    /// Who asked: the one who used the last code need not wait.
+    pub client: IpAddr,
+    /// Refused before others when the whole service is at its ceiling.
+    pub yields: bool,
+    /// A password try that was reserved at this instant and turned out right.
+    pub right_password_at: Option<Timestamp>,
+}
+
+/// What became of a request for a code.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Opened {
+    /// The record is there, and the letter in the outbox, leased to this process.
+    Sent {
+        /// Which record.
+        id: ChallengeId,
+        /// When its code stops working.
+        expires_at: Timestamp,
+        /// How long until it may be asked for again.
+        resend_after: Duration,
+        /// The letter, to be sent now. (Boxed: it is far larger than the rest.)
+        letter: Box<DueLetter>,
+    },
+    /// Over a budget or ceiling; nothing was changed, but that a pending form is now contested.
+    TooSoon {
+        /// How long to wait.
+        wait: Duration,
+    },
+}
+
+/// What became of an attempt to use a code.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Redeemed {
+    /// It matched. A login's is spent; a registration's is claimed for ten seconds.
+    Accepted(Box<Challenge>),
+    /// It did not match; this many 6-digit guesses are left.
+    Wrong {
+        /// How many.
+        tries_left: u8,
+    },
+    /// There is nothing to match it with.
+    Gone,
+    /// The address has had its wrong guesses for the day, or the service its ceiling of guesses.
+    TooMany {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The record was made under a key that this process does not have.
+    KeyUnknown,
+}
+
+/// What must expire: challenges, and the budgets, limits and outbox that go with them.
+#[async_trait]
+pub trait Challenges: Store {
+    /// Counts a request of a client, under its address and the networks around it.
+    async fn admit(&self, client: IpAddr, want: Want, now: Timestamp) -> Result<Admitted>;
+
+    /// How long a code for the address would have to wait, counting nothing: asked before work that
+    /// costs much. `contests`: being refused marks a pending form as contested.
+    async fn would_wait(
+        &self,
+        address: &EmailAddress,
+        purpose: Purpose,
+        contests: bool,
+        client: IpAddr,
+        now: Timestamp,
+    ) -> Result<Option<Duration>>;
+
+    /// Counts a password try before the password is hashed; a right one is given back with the
+    /// step that follows ([`Open::right_password_at`]). `Some`: none is left, wait this long.
+    async fn reserve_password_try(
+        &self,
+        address: &EmailAddress,
+        now: Timestamp,
+    ) -> Result<Option<Duration>>;
+
+    /// Counts, makes or renews the record, and writes the letter to the outbox: all or nothing.
+    async fn open(&self, open: Open, now: Timestamp) -> Result<Opened>;
+
+    /// Compares, counts and spends, without a read before it.
+    async fn redeem(
+        &self,
+        address: &EmailAddress,
+        purpose: Purpose,
+        guess: Guess,
+        now: Timestamp,
+    ) -> Result<Redeemed>;
+
+    /// Spends a claimed code for good; a claim that someone took over meanwhile is theirs.
+    async fn finish_claim(
+        &self,
+        address: &EmailAddress,
+        id: ChallengeId,
+        by: IpAddr,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Ends every challenge of an address.
+    async fn end(&self, address: &EmailAddress) -> Result<()>;
+
+    /// Gives an address its budgets back (an operator asks for it).
+    async fn forgive(&self, address: &EmailAddress) -> Result<()>;
+
+    /// Takes over letters whose lease ran out, at most this many, and leases them to this process.
+    async fn take_letters(&self, most: u32, now: Timestamp) -> Result<Vec<DueLetter>>;
+
+    /// Strikes out a letter that went out, or must not.
+    async fn letter_done(&self, letter: &DueLetter) -> Result<()>;
+
+    /// Puts a letter back until `due`, one failure more on its count.
+    async fn letter_failed(&self, letter: &DueLetter, due: Timestamp) -> Result<()>;
+
+    /// Forgets what is over. Nothing depends on when.
+    async fn sweep(&self, now: Timestamp) -> Result<u64>;
+}
+
+/// A sign-in, as one step.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Of its token.
+    pub digest: Digest,
+    /// The session.
+    pub session: Session,
+    /// Read with the user; refused if the store has seen a higher one.
+    pub generation: i64,
+    /// The session that the sign-in arrived with: it ends.
+    pub replaces: Option<Digest>,
+}
+
+/// A refresh, as one step.
+#[derive(Debug, Clone)]
+pub struct Refresh {
+    /// Of the token that was shown.
+    pub old: Digest,
+    /// Of its successors under every live key, newest first.
+    pub successors: Vec<Digest>,
+    /// Read with the user just before.
+    pub generation: i64,
+}
+
+/// What a session token leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// A session.
+    Live(Session),
+    /// A session whose token was refreshed a good while ago: whoever shows the old one has a copy.
+    Reused(Session),
+    /// Nothing.
+    Nothing,
+}
+
+/// What became of a refresh.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refreshed {
+    /// The session goes on under this one of the successors.
+    Done {
+        /// The session.
+        session: Session,
+        /// Which successor.
+        index: usize,
+    },
+    /// The token was refreshed before, too long ago: the session has been ended.
+    Reused(Session),
+    /// There is no such session.
+    Nothing,
+    /// The account has moved on since its row was read.
+    Fenced,
+}
+
+/// Which sessions to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The one with this id.
+    One(SessionId),
+    /// All but the one with this id.
+    AllBut(SessionId),
+    /// Every one, and none is created or refreshed again under a lower generation than this.
+    Below(i64),
+}
+
+/// Sessions: they must expire. All steps of a user's sessions meet in one place of the store.
+#[async_trait]
+pub trait Sessions: Store {
+    /// Writes a session, ending the one it replaces and those over the most there may be, nearest
+    /// their end first. `false`: its generation is behind, nothing was written.
+    async fn create(&self, new: NewSession, now: Timestamp) -> Result<bool>;
+
+    /// Looks a token up: one plain read.
+    async fn find(&self, user: UserId, digest: Digest, now: Timestamp) -> Result<Found>;
+
+    /// Notes a use and moves the end. Never brings an ended session back.
+    async fn touch(&self, user: UserId, digest: Digest, now: Timestamp) -> Result<()>;
+
+    /// Replaces a token by its successor, once for all who ask within ten seconds.
+    async fn refresh(&self, user: UserId, refresh: Refresh, now: Timestamp) -> Result<Refreshed>;
+
+    /// The live sessions of a user, latest use first.
+    async fn list(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>>;
+
+    /// Ends sessions. Says how many there were.
+    async fn end(&self, user: UserId, end: End, now: Timestamp) -> Result<u64>;
+
+    /// Writes a changed profile into the sessions that carry an older one.
+    async fn renew(&self, snapshot: &Snapshot) -> Result<()>;
+
+    /// Forgets what is over. Nothing depends on when.
+    async fn sweep(&self, now: Timestamp) -> Result<u64>;
+}
+
+/// The numbers that the stores' steps go by.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the types say it")]
+pub struct Rules {
+    pub codes: CodeRules,
+    pub limits: LimitRules,
+    pub sessions: SessionRules,
+}

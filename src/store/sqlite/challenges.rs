@@ -1,0 +1,577 @@
+//! `Challenges` on SQLite: the state machine of `model/challenge.rs`, run inside one savepoint.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::{Sqlite, json, parse};
+use crate::model::challenge::{Challenge, ChallengeId, Guess, Outcome, Purpose, State};
+use crate::model::email_address::EmailAddress;
+use crate::model::limit::{Budget, Instants, Rate, after, networks};
+use crate::model::outbox::{DueCode, DueLetter, LEASE, Letter, LetterKind};
+use crate::store::{Admitted, Challenges, Error, LimitRules, Open, Opened, Redeemed, Rules, Want};
+
+#[async_trait]
+impl Challenges for Sqlite {
+    async fn admit(&self, client: IpAddr, want: Want, now: Timestamp) -> Result<Admitted, Error> {
+        let limits = self.rules.limits;
+        self.writer
+            .run(move |c| admit(c, client, want, &limits, now))
+            .await
+    }
+
+    async fn would_wait(
+        &self,
+        address: &EmailAddress,
+        purpose: Purpose,
+        contests: bool,
+        client: IpAddr,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, Error> {
+        let (limits, address) = (self.rules.limits, address.clone());
+        self.writer
+            .run(move |c| {
+                let current = load(c, &address, purpose)?;
+                let wait =
+                    sends_wait(c, &address, purpose, current.as_ref(), client, &limits, now)?;
+                if wait.is_some() && contests {
+                    contest(c, &address, purpose, current, now)?;
+                }
+                Ok(wait)
+            })
+            .await
+    }
+
+    async fn reserve_password_try(
+        &self,
+        address: &EmailAddress,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, Error> {
+        let (limits, name) = (self.rules.limits, password_budget(address));
+        self.writer
+            .run(move |c| {
+                let budget = limits.password_tries;
+                let mut tries = instants(c, &name)?;
+                let wait = budget.wait(&tries, now).filter(|_| limits.enabled);
+                if wait.is_none() {
+                    tries.note(now, budget.max);
+                    keep_instants(c, &name, &tries, after(now, budget.window))?;
+                }
+                Ok(wait)
+            })
+            .await
+    }
+
+    async fn open(&self, open: Open, now: Timestamp) -> Result<Opened, Error> {
+        let rules = self.rules;
+        self.writer.run(move |c| opened(c, open, &rules, now)).await
+    }
+
+    async fn redeem(
+        &self,
+        address: &EmailAddress,
+        purpose: Purpose,
+        guess: Guess,
+        now: Timestamp,
+    ) -> Result<Redeemed, Error> {
+        let (rules, address) = (self.rules, address.clone());
+        self.writer
+            .run(move |c| redeem(c, &address, purpose, &guess, &rules, now))
+            .await
+    }
+
+    async fn finish_claim(
+        &self,
+        address: &EmailAddress,
+        id: ChallengeId,
+        by: IpAddr,
+        _now: Timestamp,
+    ) -> Result<(), Error> {
+        let address = address.clone();
+        self.writer
+            .run(move |c| match load(c, &address, Purpose::Registration)? {
+                Some(mut challenge) if challenge.id == id => {
+                    challenge.state = State::Spent { by };
+                    keep(c, &address, Purpose::Registration, &challenge)
+                }
+                _ => Ok(()),
+            })
+            .await
+    }
+
+    async fn end(&self, address: &EmailAddress) -> Result<(), Error> {
+        let address = address.clone();
+        self.writer
+            .run(move |c| {
+                let delete = "DELETE FROM challenges WHERE address = ?1";
+                c.prepare_cached(delete)?
+                    .execute([address.normal()])
+                    .map(drop)
+            })
+            .await
+    }
+
+    async fn forgive(&self, address: &EmailAddress) -> Result<(), Error> {
+        let address = address.clone();
+        self.writer
+            .run(move |c| {
+                let mut names = vec![
+                    guess_budget(&address),
+                    password_budget(&address),
+                    mailbox_budget(&address),
+                ];
+                names.extend(Purpose::ALL.map(|purpose| send_budget(&address, purpose)));
+                let mut delete = c.prepare_cached("DELETE FROM budgets WHERE name = ?1")?;
+                names
+                    .iter()
+                    .try_for_each(|name| delete.execute([name]).map(drop))
+            })
+            .await
+    }
+
+    async fn take_letters(&self, most: u32, now: Timestamp) -> Result<Vec<DueLetter>, Error> {
+        self.writer.run(move |c| take_letters(c, most, now)).await
+    }
+
+    async fn letter_done(&self, letter: &DueLetter) -> Result<(), Error> {
+        let id = letter.letter.id;
+        let delete = "DELETE FROM outbox WHERE id = ?1";
+        self.writer
+            .run(move |c| c.prepare_cached(delete)?.execute([id.as_bytes()]))
+            .await
+            .map(drop)
+    }
+
+    async fn letter_failed(&self, letter: &DueLetter, due: Timestamp) -> Result<(), Error> {
+        let id = letter.letter.id;
+        let update = "UPDATE outbox SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
+        self.writer
+            .run(move |c| {
+                c.prepare_cached(update)?
+                    .execute((id.as_bytes(), due.as_microsecond()))
+            })
+            .await
+            .map(drop)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, Error> {
+        self.writer
+            .run(move |c| {
+                let mut swept = 0;
+                for table in ["challenges", "budgets", "limits"] {
+                    let delete = format!("DELETE FROM {table} WHERE expires_at <= ?1");
+                    swept += c.prepare_cached(&delete)?.execute([now.as_microsecond()])?;
+                }
+                Ok(swept as u64)
+            })
+            .await
+    }
+}
+
+/// All of the client's networks have to admit it, and then all of them count it.
+fn admit(
+    c: &Connection,
+    client: IpAddr,
+    want: Want,
+    limits: &LimitRules,
+    now: Timestamp,
+) -> rusqlite::Result<Admitted> {
+    if !limits.enabled {
+        return Ok(Admitted::Yes { known: true });
+    }
+    let (what, rate) = match want {
+        Want::Code => ("code", limits.client_requests),
+        Want::Guess => ("guess", limits.client_guesses),
+    };
+    let mut counted = Vec::new();
+    let mut known = false;
+    for (network, factor) in networks(client) {
+        let name = format!("{what}:{network}");
+        let rate = rate.times(factor);
+        let kept = arrival(c, &name)?;
+        // The closest network only: that a neighbour was here says little.
+        known |= counted.is_empty()
+            && kept.is_some_and(|kept| kept > now.as_microsecond() - micros(rate.period));
+        match rate.admit(rate, kept, now) {
+            Ok(next) => counted.push((name, next)),
+            Err(wait) => return Ok(Admitted::No { wait }),
+        }
+    }
+    for (name, next) in counted {
+        keep_arrival(c, &name, next, rate)?;
+    }
+    Ok(Admitted::Yes { known })
+}
+
+fn opened(c: &Connection, open: Open, rules: &Rules, now: Timestamp) -> rusqlite::Result<Opened> {
+    let (address, purpose, limits) = (&open.address, open.purpose, &rules.limits);
+    if let Some(at) = open.right_password_at {
+        let name = password_budget(address);
+        let mut tries = instants(c, &name)?;
+        tries.take_back(at);
+        keep_instants(c, &name, &tries, after(now, limits.password_tries.window))?;
+    }
+    let current = load(c, address, purpose)?;
+    let wait = match service_wait(c, "code", limits.service_requests, open.yields, limits, now)? {
+        Some(wait) => Some(wait),
+        None => sends_wait(
+            c,
+            address,
+            purpose,
+            current.as_ref(),
+            open.client,
+            limits,
+            now,
+        )?,
+    };
+    if let Some(wait) = wait {
+        if open.ask.registration.is_some() {
+            contest(c, address, purpose, current, now)?;
+        }
+        return Ok(Opened::TooSoon { wait });
+    }
+    count_service(c, "code", limits.service_requests, limits, now)?;
+    count_send(c, address, purpose, limits, now)?;
+
+    let challenge = Challenge::asked(current, open.ask, rules.codes, now);
+    keep(c, address, purpose, &challenge)?;
+
+    let mut letter = open.letter;
+    // Without a form there is nothing to prove the address for: the code would be refused.
+    letter.deliver &=
+        letter.kind != LetterKind::RegistrationCode || challenge.registration.is_some();
+    keep_letter(c, &letter, address, purpose, &challenge, now)?;
+
+    let next = sends_wait(
+        c,
+        address,
+        purpose,
+        Some(&challenge),
+        open.client,
+        limits,
+        now,
+    )?;
+    Ok(Opened::Sent {
+        id: challenge.id,
+        expires_at: challenge.expires_at,
+        resend_after: next.unwrap_or_default(),
+        letter: Box::new(DueLetter {
+            letter,
+            address: address.normal().to_owned(),
+            purpose,
+            challenge: challenge.id,
+            version: challenge.version,
+            attempts: 0,
+            code: due_code(&challenge, challenge.version, now),
+        }),
+    })
+}
+
+fn redeem(
+    c: &Connection,
+    address: &EmailAddress,
+    purpose: Purpose,
+    guess: &Guess,
+    rules: &Rules,
+    now: Timestamp,
+) -> rusqlite::Result<Redeemed> {
+    let limits = &rules.limits;
+    let name = guess_budget(address);
+    let mut wrong = instants(c, &name)?;
+    if !guess.is_long {
+        let spent = limits.guesses.wait(&wrong, now);
+        let full = service_wait(c, "guess", limits.service_guesses, false, limits, now)?;
+        if let Some(wait) = spent.or(full) {
+            return Ok(Redeemed::TooMany { wait });
+        }
+        count_service(c, "guess", limits.service_guesses, limits, now)?;
+    }
+    let Some(mut challenge) = load(c, address, purpose)? else {
+        return Ok(Redeemed::Gone);
+    };
+    let outcome = challenge.guessed(guess, rules.codes, now);
+    Ok(match outcome {
+        Outcome::Accepted => {
+            keep(c, address, purpose, &challenge)?;
+            Redeemed::Accepted(Box::new(challenge))
+        }
+        Outcome::Wrong { tries_left, counts } => {
+            if counts {
+                keep(c, address, purpose, &challenge)?;
+                wrong.note(now, limits.guesses.max);
+                keep_instants(c, &name, &wrong, after(now, limits.guesses.window))?;
+            }
+            Redeemed::Wrong { tries_left }
+        }
+        Outcome::Gone => Redeemed::Gone,
+        Outcome::KeyUnknown => Redeemed::KeyUnknown,
+    })
+}
+
+/// Leases what is due and reads what it is written from; what must not go out comes without a code.
+fn take_letters(c: &Connection, most: u32, now: Timestamp) -> rusqlite::Result<Vec<DueLetter>> {
+    let mut select = c.prepare_cached(
+        "SELECT letter, address, purpose, challenge, version, attempts FROM outbox
+         WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
+    )?;
+    let rows = select.query_map((now.as_microsecond(), most), |row| {
+        let purpose: String = row.get(2)?;
+        Ok((
+            Purpose::parse(&purpose),
+            DueLetter {
+                letter: parse(row.get_ref(0)?.as_str()?)?,
+                address: row.get(1)?,
+                purpose: Purpose::parse(&purpose).unwrap_or(Purpose::Login),
+                challenge: ChallengeId(row.get(3)?),
+                version: row.get(4)?,
+                attempts: row.get(5)?,
+                code: None,
+            },
+        ))
+    })?;
+    let mut due = Vec::new();
+    for row in rows {
+        let (known_purpose, mut letter) = row?;
+        // A purpose of a newer release is left for it.
+        if known_purpose.is_none() {
+            continue;
+        }
+        c.prepare_cached("UPDATE outbox SET due_at = ?2 WHERE id = ?1")?
+            .execute((
+                letter.letter.id.as_bytes(),
+                after(now, LEASE).as_microsecond(),
+            ))?;
+        let challenge = load_by_normal(c, &letter.address, letter.purpose)?;
+        letter.code = challenge
+            .filter(|challenge| challenge.id == letter.challenge)
+            .and_then(|challenge| due_code(&challenge, letter.version, now));
+        due.push(letter);
+    }
+    Ok(due)
+}
+
+fn due_code(challenge: &Challenge, version: u32, now: Timestamp) -> Option<DueCode> {
+    (challenge.is_open(now) && challenge.version == version).then(|| DueCode {
+        secret: challenge.secret.clone(),
+        expires_at: challenge.expires_at,
+    })
+}
+
+/// How long the next code for an address has to wait, by every budget that it would count in.
+fn sends_wait(
+    c: &Connection,
+    address: &EmailAddress,
+    purpose: Purpose,
+    current: Option<&Challenge>,
+    client: IpAddr,
+    limits: &LimitRules,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Duration>> {
+    if !limits.enabled {
+        return Ok(None);
+    }
+    let sent = instants(c, &send_budget(address, purpose))?;
+    let mailbox = instants(c, &mailbox_budget(address))?;
+    let used_here = current.is_some_and(|challenge| challenge.state == State::Spent { by: client });
+    let gap = sent.since_last(now).filter(|_| !used_here);
+    let gap = gap
+        .and_then(|passed| limits.sends_apart.checked_sub(passed))
+        .filter(|wait| !wait.is_zero());
+    let waits = [
+        gap,
+        limits.sends.wait(&sent, now),
+        limits.mailbox_hour.wait(&mailbox, now),
+        limits.mailbox_day.wait(&mailbox, now),
+    ];
+    Ok(waits.into_iter().flatten().max())
+}
+
+fn count_send(
+    c: &Connection,
+    address: &EmailAddress,
+    purpose: Purpose,
+    limits: &LimitRules,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let budgets: [(String, Budget); 2] = [
+        (send_budget(address, purpose), limits.sends),
+        (mailbox_budget(address), limits.mailbox_day),
+    ];
+    for (name, budget) in budgets {
+        let mut sent = instants(c, &name)?;
+        sent.note(now, budget.max);
+        keep_instants(c, &name, &sent, after(now, budget.window))?;
+    }
+    Ok(())
+}
+
+/// Whoever was refused while a form was pending may be the owner: nobody can say whose form it is.
+fn contest(
+    c: &Connection,
+    address: &EmailAddress,
+    purpose: Purpose,
+    current: Option<Challenge>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    match current {
+        Some(mut challenge) if challenge.is_pending(now) => {
+            challenge.contested = true;
+            keep(c, address, purpose, &challenge)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn service_wait(
+    c: &Connection,
+    what: &str,
+    rate: Rate,
+    yields: bool,
+    limits: &LimitRules,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Duration>> {
+    if !limits.enabled {
+        return Ok(None);
+    }
+    let kept = arrival(c, &service_limit(what))?;
+    let allowed = if yields { rate.less_a_fifth() } else { rate };
+    Ok(allowed.admit(rate, kept, now).err())
+}
+
+fn count_service(
+    c: &Connection,
+    what: &str,
+    rate: Rate,
+    limits: &LimitRules,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let name = service_limit(what);
+    match rate.admit(rate, arrival(c, &name)?, now) {
+        Ok(next) if limits.enabled => keep_arrival(c, &name, next, rate),
+        _ => Ok(()),
+    }
+}
+
+fn load(
+    c: &Connection,
+    address: &EmailAddress,
+    purpose: Purpose,
+) -> rusqlite::Result<Option<Challenge>> {
+    load_by_normal(c, address.normal(), purpose)
+}
+
+fn load_by_normal(
+    c: &Connection,
+    address: &str,
+    purpose: Purpose,
+) -> rusqlite::Result<Option<Challenge>> {
+    c.prepare_cached("SELECT record FROM challenges WHERE address = ?1 AND purpose = ?2")?
+        .query_row((address, purpose.as_str()), |row| {
+            parse(row.get_ref(0)?.as_str()?)
+        })
+        .optional()
+}
+
+fn keep(
+    c: &Connection,
+    address: &EmailAddress,
+    purpose: Purpose,
+    challenge: &Challenge,
+) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT OR REPLACE INTO challenges (address, purpose, record, expires_at) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute((address.normal(), purpose.as_str(), json(challenge), challenge.expires_at.as_microsecond()))?;
+    Ok(())
+}
+
+fn keep_letter(
+    c: &Connection,
+    letter: &Letter,
+    address: &EmailAddress,
+    purpose: Purpose,
+    challenge: &Challenge,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let id: Uuid = letter.id;
+    c.prepare_cached(
+        "INSERT INTO outbox (id, address, purpose, challenge, version, letter, attempts, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
+    )?
+    .execute((
+        id.as_bytes(),
+        address.normal(),
+        purpose.as_str(),
+        challenge.id.0,
+        challenge.version,
+        json(letter),
+        after(now, LEASE).as_microsecond(),
+    ))?;
+    Ok(())
+}
+
+fn instants(c: &Connection, name: &str) -> rusqlite::Result<Instants> {
+    let found = c
+        .prepare_cached("SELECT instants FROM budgets WHERE name = ?1")?
+        .query_row([name], |row| {
+            Ok(Instants::from_bytes(row.get_ref(0)?.as_blob()?))
+        })
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+fn keep_instants(
+    c: &Connection,
+    name: &str,
+    instants: &Instants,
+    end: Timestamp,
+) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT OR REPLACE INTO budgets (name, instants, expires_at) VALUES (?1, ?2, ?3)",
+    )?
+    .execute((name, instants.to_bytes(), end.as_microsecond()))?;
+    Ok(())
+}
+
+fn arrival(c: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    c.prepare_cached("SELECT arrival FROM limits WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+fn keep_arrival(c: &Connection, name: &str, arrival: i64, rate: Rate) -> rusqlite::Result<()> {
+    // It says something for one more period after the arrival itself: that the client was here.
+    c.prepare_cached(
+        "INSERT OR REPLACE INTO limits (name, arrival, expires_at) VALUES (?1, ?2, ?3)",
+    )?
+    .execute((name, arrival, arrival + micros(rate.period)))?;
+    Ok(())
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+fn guess_budget(address: &EmailAddress) -> String {
+    format!("guess:{}", address.normal())
+}
+
+fn password_budget(address: &EmailAddress) -> String {
+    format!("password:{}", address.normal())
+}
+
+fn send_budget(address: &EmailAddress, purpose: Purpose) -> String {
+    format!("send:{}:{}", purpose.as_str(), address.normal())
+}
+
+fn mailbox_budget(address: &EmailAddress) -> String {
+    format!("mailbox:{}", address.mailbox())
+}
+
+fn service_limit(what: &str) -> String {
+    format!("service:{what}")
+}

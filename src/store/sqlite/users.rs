@@ -1,0 +1,237 @@
+//! `Users` on SQLite.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::{Sqlite, instant};
+use crate::model::email_address::EmailAddress;
+use crate::model::language::Language;
+use crate::model::user::{
+    FollowUp, FollowUpTask, Gender, PasswordHash, Profile, ProfileChange, Status, User, UserId,
+};
+use crate::store::{AuditRow, Created, Error, Users};
+
+const COLUMNS: &str = "id, email, spelling, full_name, password_hash, language, gender, birth_year, \
+                       status, generation, created_at, updated_at";
+
+#[async_trait]
+impl Users for Sqlite {
+    async fn find(&self, email: &EmailAddress) -> Result<Option<User>, Error> {
+        self.read(|c| find(c, email.normal()))
+    }
+
+    async fn get(&self, id: UserId) -> Result<Option<User>, Error> {
+        self.read(|c| get(c, id))
+    }
+
+    async fn create(&self, user: &User) -> Result<Created, Error> {
+        let user = user.clone();
+        self.writer.run(move |c| create(c, &user)).await
+    }
+
+    async fn change_profile(
+        &self,
+        id: UserId,
+        change: &ProfileChange,
+        follow_up: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<FollowUp>, Error> {
+        let change = change.clone();
+        self.writer
+            .run(move |c| {
+                let Some(mut user) = get(c, id)?.filter(User::may_sign_in) else {
+                    return Ok(None);
+                };
+                change.apply_to(&mut user.profile);
+                write_follow_up(c, user, FollowUpTask::RenewSessions, follow_up, now)
+            })
+            .await
+    }
+
+    async fn set_status(
+        &self,
+        email: &EmailAddress,
+        status: Status,
+        follow_up: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<FollowUp>, Error> {
+        let email = email.clone();
+        self.writer
+            .run(move |c| {
+                let Some(mut user) = find(c, email.normal())? else {
+                    return Ok(None);
+                };
+                user.status = status;
+                user.generation += 1;
+                write_follow_up(c, user, FollowUpTask::EndEverything, follow_up, now)
+            })
+            .await
+    }
+
+    async fn follow_ups(&self, before: Timestamp) -> Result<Vec<FollowUp>, Error> {
+        self.read(|c| follow_ups(c, before))
+    }
+
+    async fn follow_up_done(&self, id: Uuid) -> Result<(), Error> {
+        let delete = "DELETE FROM follow_ups WHERE id = ?1";
+        self.writer
+            .run(move |c| c.prepare_cached(delete)?.execute([id.as_bytes()]))
+            .await
+            .map(drop)
+    }
+
+    async fn audit(&self, rows: &[AuditRow]) -> Result<(), Error> {
+        let rows = rows.to_vec();
+        self.writer
+            .run(move |c| rows.iter().try_for_each(|row| append(c, row)))
+            .await
+    }
+
+    async fn erase(&self, before: Timestamp) -> Result<u64, Error> {
+        let before = before.as_microsecond();
+        self.writer
+            .run(move |c| {
+                c.execute("DELETE FROM audit WHERE at < ?1", [before])?;
+                let gone =
+                    "DELETE FROM users WHERE status = 'pending_deletion' AND updated_at < ?1";
+                c.execute(gone, [before]).map(|count| count as u64)
+            })
+            .await
+    }
+}
+
+fn find(c: &Connection, email: &str) -> rusqlite::Result<Option<User>> {
+    let select =
+        format!("SELECT {COLUMNS} FROM users WHERE email = ?1 AND status <> 'pending_deletion'");
+    c.prepare_cached(&select)?
+        .query_row([email], user)
+        .optional()
+}
+
+fn get(c: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {
+    let select = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
+    c.prepare_cached(&select)?
+        .query_row([id.0.as_bytes()], user)
+        .optional()
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    let text = |column: usize| row.get::<_, Option<String>>(column);
+    Ok(User {
+        id: UserId(Uuid::from_bytes(row.get(0)?)),
+        email: EmailAddress::from_stored(row.get(1)?, row.get(2)?),
+        profile: Profile {
+            full_name: row.get(3)?,
+            language: text(5)?.and_then(|language| Language::parse(&language)),
+            gender: text(6)?.and_then(|gender| Gender::parse(&gender)),
+            birth_year: row.get(7)?,
+        },
+        password: text(4)?.map(PasswordHash),
+        // A status that this release does not know lets nobody in.
+        status: text(8)?
+            .and_then(|status| Status::parse(&status))
+            .unwrap_or(Status::Deactivated),
+        generation: row.get(9)?,
+        created_at: instant(row.get(10)?),
+        updated_at: instant(row.get(11)?),
+    })
+}
+
+fn create(c: &Connection, user: &User) -> rusqlite::Result<Created> {
+    if get(c, user.id)?.is_some() {
+        return Ok(Created::AlreadyThere);
+    }
+    if find(c, user.email.normal())?.is_some() {
+        return Ok(Created::AddressTaken);
+    }
+    write(c, user)?;
+    Ok(Created::Written)
+}
+
+fn write(c: &Connection, user: &User) -> rusqlite::Result<()> {
+    let replace = format!(
+        "INSERT INTO users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (id) DO UPDATE SET
+             email = ?2, spelling = ?3, full_name = ?4, password_hash = ?5, language = ?6, gender = ?7,
+             birth_year = ?8, status = ?9, generation = ?10, updated_at = ?12"
+    );
+    c.prepare_cached(&replace)?.execute((
+        user.id.0.as_bytes(),
+        user.email.normal(),
+        user.email.spelling(),
+        &user.profile.full_name,
+        user.password.as_ref().map(|hash| &hash.0),
+        user.profile.language.map(Language::as_str),
+        user.profile.gender.map(Gender::as_str),
+        user.profile.birth_year,
+        user.status.as_str(),
+        user.generation,
+        user.created_at.as_microsecond(),
+        user.updated_at.as_microsecond(),
+    ))?;
+    Ok(())
+}
+
+/// Writes a changed user together with what has to follow.
+fn write_follow_up(
+    c: &Connection,
+    mut user: User,
+    task: FollowUpTask,
+    id: Uuid,
+    now: Timestamp,
+) -> rusqlite::Result<Option<FollowUp>> {
+    user.updated_at = user.moved_on(now);
+    write(c, &user)?;
+    c.prepare_cached(
+        "INSERT INTO follow_ups (id, user_id, task, created_at) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute((
+        id.as_bytes(),
+        user.id.0.as_bytes(),
+        task.as_str(),
+        now.as_microsecond(),
+    ))?;
+    Ok(Some(FollowUp { id, user, task }))
+}
+
+fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowUp>> {
+    let mut select = c.prepare_cached(
+        "SELECT id, user_id, task FROM follow_ups WHERE created_at < ?1 ORDER BY created_at LIMIT 100",
+    )?;
+    let rows = select.query_map([before.as_microsecond()], |row| {
+        Ok((
+            Uuid::from_bytes(row.get(0)?),
+            UserId(Uuid::from_bytes(row.get(1)?)),
+            row.get::<_, String>(2)?,
+        ))
+    })?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (id, user_id, task) = row?;
+        // A task of a newer release is left for it; a user who is gone has nothing to follow.
+        if let (Some(task), Some(user)) = (FollowUpTask::parse(&task), get(c, user_id)?) {
+            found.push(FollowUp { id, user, task });
+        }
+    }
+    Ok(found)
+}
+
+fn append(c: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT INTO audit (id, at, event, outcome, user_id, subject, client, request_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute((
+        row.id.as_bytes(),
+        row.at.as_microsecond(),
+        row.event,
+        row.outcome,
+        row.user.map(|id| id.0.into_bytes()),
+        &row.subject,
+        row.client.map(|client| client.to_string()),
+        &row.request_id,
+    ))?;
+    Ok(())
+}
