@@ -10,3 +10,4 @@ pub mod messages;
 pub mod model;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
