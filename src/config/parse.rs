@@ -1,0 +1,168 @@
+//! The settings that need more than a number or a word, and the rules between two of them.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+
+use super::problem::Refused;
+use super::reader::Reader;
+use super::url::{DatabaseUrl, RedisUrl};
+use super::{Environment, MailTransport};
+
+/// What the word means.
+pub fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, Refused> {
+    let meant = words.iter().find(|(word, _)| *word == text);
+    meant.map(|(_, meant)| *meant).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        let remedy = format!("Use one of: {}", words.join(", "));
+        Refused::new(format!("{text:?} is not one of its values"), remedy)
+    })
+}
+
+/// An address or name to listen on; whether it exists is found out by listening.
+pub fn host(text: &str) -> Result<String, Refused> {
+    let is_name = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if is_name || text.parse::<IpAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let remedy = "Write 0.0.0.0, ::, 127.0.0.1 or a name; the port is a setting of its own";
+    Err(Refused::new(
+        "is neither an IP address nor a host name",
+        remedy,
+    ))
+}
+
+/// An address or CIDR of a load balancer.
+pub fn proxy(text: &str) -> Result<IpNet, Refused> {
+    let net: Option<IpNet> = text
+        .parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let Some(net) = net.map(|net| net.trunc()) else {
+        let remedy = "Write addresses or CIDRs, such as 10.0.0.0/16, separated by commas";
+        return Err(Refused::new("is neither an IP address nor a CIDR", remedy));
+    };
+    if net.prefix_len() == 0 {
+        let remedy = "Name the load balancer's own networks";
+        return Err(Refused::new(
+            "trusts everyone, so anyone could choose their address",
+            remedy,
+        ));
+    }
+    // Clients' addresses are compared as IPv4 (`client_address`); such an entry would never match.
+    if matches!(net.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        return Err(Refused::new(
+            "is an IPv4 network in IPv6 clothes",
+            "Write it as IPv4",
+        ));
+    }
+    Ok(net)
+}
+
+/// The mail server; `mail/smtp.rs` reads the rest of it.
+pub fn smtp_url(text: &str) -> Result<SecretString, Refused> {
+    if text.starts_with("smtp://") || text.starts_with("smtps://") {
+        return Ok(text.into());
+    }
+    let remedy = "Write smtp://user:password@host:587 or smtps://user:password@host:465";
+    Err(Refused::new(
+        "does not begin with smtp:// or smtps://",
+        remedy,
+    ))
+}
+
+/// `address` or `Name <address>`, as far as a header line is safe with it; the mailer reads the rest.
+pub fn sender(text: &str) -> Result<String, Refused> {
+    let address = match text.split_once('<') {
+        Some((_, rest)) => rest.strip_suffix('>'),
+        None => Some(text),
+    };
+    let is_address = |address: &str| {
+        let plain = |part: &str| {
+            !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "<>@,;\"".contains(c))
+        };
+        address
+            .split_once('@')
+            .is_some_and(|(local, domain)| plain(local) && plain(domain))
+    };
+    if address.is_some_and(is_address) && !text.contains(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    let remedy = "Write no-reply@example.com or Example <no-reply@example.com>";
+    Err(Refused::new("is not a mail address", remedy))
+}
+
+/// How mail leaves. Production mails for real, and nobody reads codes out of its log.
+pub fn mail_transport(text: &str, environment: Environment) -> Result<MailTransport, Refused> {
+    let words = [
+        ("simulation", MailTransport::Simulation),
+        ("smtp", MailTransport::Smtp),
+    ];
+    let transport = one_of(&words, text)?;
+    if transport == MailTransport::Simulation && environment == Environment::Production {
+        let wrong = "is simulation, which writes codes to the log and mails nobody";
+        let remedy = "Set MAIL_TRANSPORT to smtp and SMTP_URL to the mail server";
+        return Err(Refused::new(wrong, remedy));
+    }
+    Ok(transport)
+}
+
+/// A level, or levels per module.
+pub fn log_level(text: &str) -> Result<String, Refused> {
+    let remedy =
+        "Write error, warn, info, debug or trace, or a list such as info,aidlc_auth::store=debug";
+    // The filter takes a mistyped level for a module's name, and then logs next to nothing.
+    let is_level = |word: &str| {
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        levels.iter().any(|level| level.eq_ignore_ascii_case(word))
+    };
+    let bare = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.contains(['=', '[', ']', '{', '}']));
+    if bare.into_iter().any(|word| !is_level(word)) {
+        return Err(Refused::new("names a level that there is not", remedy));
+    }
+    match EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Refused::new("is not a list of levels", remedy)),
+    }
+}
+
+/// PostgreSQL and Redis are spelled right but have no store behind them yet.
+pub fn refuse_servers(
+    reader: &mut Reader,
+    database_url: Option<&DatabaseUrl>,
+    redis_url: Option<&RedisUrl>,
+) {
+    let key = match (database_url, redis_url) {
+        (Some(DatabaseUrl::Postgres(_)), _) => "database_url",
+        (_, Some(RedisUrl::Redis(_))) => "redis_url",
+        _ => return,
+    };
+    let wrong = "names a PostgreSQL or Redis server, and this release has no store for those yet";
+    let remedy = "Set DATABASE_URL to sqlite://path and leave REDIS_URL unset";
+    reader.refuse(key, Refused::new(wrong, remedy));
+}
+
+/// The embedded store is one file: a step over two of them would not be atomic.
+pub fn refuse_two_files(
+    reader: &mut Reader,
+    database_url: Option<&DatabaseUrl>,
+    redis_url: Option<&RedisUrl>,
+) {
+    let two = match (database_url, redis_url) {
+        (Some(DatabaseUrl::Sqlite(users)), Some(RedisUrl::Sqlite(others))) => users != others,
+        (Some(DatabaseUrl::Sqlite(_)), Some(RedisUrl::Memory)) => true,
+        (Some(DatabaseUrl::Memory), Some(RedisUrl::Sqlite(_))) => true,
+        _ => false,
+    };
+    if two {
+        let wrong = "names another place than database_url, and the embedded store is one file";
+        reader.refuse("redis_url", Refused::new(wrong, "Leave REDIS_URL unset"));
+    }
+}

@@ -1,0 +1,220 @@
+//! Reads each group of settings: what each environment assumes, demands and refuses.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::problem::Refused;
+use super::reader::Reader;
+use super::secret_key::SecretKey;
+use super::url::{self, DatabaseUrl, Origin, RedisUrl};
+use super::{
+    Environment, Http, Limits, LogFormat, Logs, Mail, MailTransport, Sessions, Stores, parse,
+};
+
+impl Http {
+    pub(super) fn read(reader: &mut Reader, environment: Environment) -> Self {
+        let development = environment == Environment::Development;
+        let port = reader.number("port", 1..=65535);
+        reader.assume("drain_delay_seconds", if development { "0" } else { "5" });
+        let local = format!("http://localhost:{port}");
+        assume_or_ask(
+            reader,
+            environment,
+            "public_url",
+            &local,
+            "https://auth.example.com",
+        );
+        let public_url = reader.read("public_url", |text| {
+            let origin = Origin::parse(text)?;
+            if environment == Environment::Production && !origin.is_https() {
+                let remedy =
+                    "Put TLS in front (a load balancer does) and name the https:// address";
+                return Err(Refused::new(
+                    "is not https, which production requires",
+                    remedy,
+                ));
+            }
+            Ok(origin)
+        });
+        Self {
+            host: reader.required("host", parse::host).unwrap_or_default(),
+            port,
+            public_url: public_url.unwrap_or_else(Origin::placeholder),
+            trusted_proxies: reader.list("trusted_proxies", parse::proxy),
+            cors_origins: reader.list("cors_origins", Origin::parse),
+            max_connections: reader.number("max_connections", 1..=1_000_000),
+            header_timeout: reader.seconds("header_timeout_seconds", 1..=600),
+            body_timeout: reader.seconds("body_timeout_seconds", 1..=600),
+            idle_timeout: reader.seconds("idle_timeout_seconds", 1..=3600),
+            drain_delay: reader.seconds("drain_delay_seconds", 0..=300),
+            drain_timeout: reader.seconds("drain_timeout_seconds", 0..=600),
+            docs_enabled: reader.flag("docs_enabled"),
+        }
+    }
+}
+
+/// Development assumes a value; elsewhere its absence is a problem.
+fn assume_or_ask(
+    reader: &mut Reader,
+    environment: Environment,
+    key: &'static str,
+    assumed: &str,
+    example: &str,
+) {
+    if environment == Environment::Development {
+        reader.assume(key, assumed);
+    } else if !reader.has(key) {
+        let wrong = "is not set, and outside development it must be named";
+        let remedy = format!("Set {}, for example to {example}", key.to_uppercase());
+        reader.refuse(key, Refused::new(wrong, remedy));
+    }
+}
+
+impl Stores {
+    pub(super) fn read(reader: &mut Reader, environment: Environment) -> Self {
+        let retention_days = reader.number("retention_days", 1..=3650);
+        let (local, example) = (
+            "sqlite://./data/aidlc-auth.db",
+            "sqlite:///var/lib/aidlc-auth/aidlc-auth.db",
+        );
+        assume_or_ask(reader, environment, "database_url", local, example);
+        let database_url = reader.read_shown("database_url", url::masked, DatabaseUrl::parse);
+        let redis_url = match (&database_url, reader.has("redis_url")) {
+            // Lost codes were the predecessor's bug: what lives beside a shared database is named, not assumed.
+            (Some(DatabaseUrl::Postgres(_)), false) => {
+                let wrong = "is not set, and PostgreSQL alone would keep codes and sessions in one \
+                             copy of the service, where the others cannot see them";
+                let remedy =
+                    "Set REDIS_URL to redis://host:6379, or, for a single copy, to sqlite://path";
+                reader.refuse("redis_url", Refused::new(wrong, remedy));
+                None
+            }
+            // Everything in one file.
+            (Some(DatabaseUrl::Sqlite(path)), false) => Some(RedisUrl::Sqlite(path.clone())),
+            (Some(DatabaseUrl::Memory), false) => Some(RedisUrl::Memory),
+            _ => None,
+        };
+        let named = reader.read_shown("redis_url", url::masked, RedisUrl::parse);
+        let redis_url = named.or(redis_url);
+        // The PostgreSQL and Redis stores come next; with them this line goes.
+        parse::refuse_servers(reader, database_url.as_ref(), redis_url.as_ref());
+        parse::refuse_two_files(reader, database_url.as_ref(), redis_url.as_ref());
+        Self {
+            database_url: database_url.unwrap_or(DatabaseUrl::Memory),
+            redis_url: redis_url.unwrap_or(RedisUrl::Memory),
+            retention_days,
+        }
+    }
+}
+
+/// The keys; their absence is a problem wherever nobody could keep generated ones.
+pub(super) fn secret_keys(
+    reader: &mut Reader,
+    environment: Environment,
+    stores: &Stores,
+) -> Vec<SecretKey> {
+    let keys = reader.secret_list("secret_keys", SecretKey::parse);
+    let mut ids: Vec<_> = keys.iter().map(|key| &key.id).collect();
+    ids.sort_unstable();
+    let remedy = "Set SECRET_KEYS to `k1:` and the output of `openssl rand -base64 32`";
+    if ids.windows(2).any(|pair| pair[0] == pair[1]) {
+        let remedy = "Give every key an id of its own; records name their key by it";
+        reader.refuse("secret_keys", Refused::new("uses an id twice", remedy));
+    } else if !reader.has("secret_keys") && environment != Environment::Development {
+        let wrong = "is not set, and outside development it must be named";
+        reader.refuse("secret_keys", Refused::new(wrong, remedy));
+    } else if !reader.has("secret_keys") && matches!(stores.database_url, DatabaseUrl::Postgres(_))
+    {
+        let wrong =
+            "is not set, and only the embedded store has a folder to keep a generated key in";
+        reader.refuse("secret_keys", Refused::new(wrong, remedy));
+    }
+    keys
+}
+
+impl Mail {
+    pub(super) fn read(reader: &mut Reader, environment: Environment) -> Self {
+        assume_or_ask(reader, environment, "mail_transport", "simulation", "smtp");
+        let sender = "aidlc-auth <no-reply@localhost>";
+        assume_or_ask(
+            reader,
+            environment,
+            "mail_from",
+            sender,
+            "no-reply@example.com",
+        );
+        let transport = reader.read("mail_transport", |text| {
+            parse::mail_transport(text, environment)
+        });
+        let smtp_url = reader.read_shown("smtp_url", url::masked, parse::smtp_url);
+        if transport == Some(MailTransport::Smtp) && !reader.has("smtp_url") {
+            let remedy =
+                "Set SMTP_URL to smtp://user:password@host:587 or smtps://user:password@host:465";
+            reader.refuse(
+                "smtp_url",
+                Refused::new("is not set, but MAIL_TRANSPORT is smtp", remedy),
+            );
+        }
+        Self {
+            transport: transport.unwrap_or(MailTransport::Simulation),
+            smtp_url,
+            smtp_ca_file: reader.read("smtp_ca_file", |text| Ok(PathBuf::from(text))),
+            from: reader.read("mail_from", parse::sender).unwrap_or_default(),
+        }
+    }
+}
+
+impl Sessions {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let sessions = Self {
+            ttl: reader.seconds("session_ttl_seconds", 1..=31_536_000),
+            lifetime: reader.seconds("session_lifetime_seconds", 1..=31_536_000),
+            max: reader.number("max_sessions", 1..=100),
+        };
+        // A placeholder is 1 second; complaining about it would be a second error for one mistake.
+        if sessions.lifetime < sessions.ttl && sessions.lifetime > Duration::from_secs(1) {
+            let remedy = "Raise it, or lower SESSION_TTL_SECONDS";
+            let wrong = "is less than session_ttl_seconds";
+            reader.refuse("session_lifetime_seconds", Refused::new(wrong, remedy));
+        }
+        sessions
+    }
+}
+
+impl Limits {
+    pub(super) fn read(reader: &mut Reader, environment: Environment) -> Self {
+        let limits = Self {
+            enabled: reader.flag("limits_enabled"),
+            guesses_per_code: reader.number("guesses_per_code", 1..=10),
+            guesses_per_day: reader.number("guesses_per_day", 1..=100),
+            password_tries_per_day: reader.number("password_tries_per_day", 1..=100),
+            resend_after: reader.seconds("resend_after_seconds", 0..=3600),
+            sends_per_hour: reader.number("sends_per_hour", 1..=100),
+            mailbox_sends_per_hour: reader.number("mailbox_sends_per_hour", 1..=1000),
+            mailbox_sends_per_day: reader.number("mailbox_sends_per_day", 1..=1000),
+            client_code_requests: reader.number("client_code_requests", 1..=1_000_000),
+            client_guesses: reader.number("client_guesses", 1..=1_000_000),
+            client_window: reader.seconds("client_window_seconds", 1..=86_400),
+            service_code_requests: reader.number("service_code_requests", 1..=1_000_000_000),
+            service_guesses: reader.number("service_guesses", 1..=1_000_000_000),
+        };
+        if !limits.enabled && environment != Environment::Development {
+            let remedy = "Set it to true, and raise single limits where they are too tight";
+            let wrong = "is false, which only development allows";
+            reader.refuse("limits_enabled", Refused::new(wrong, remedy));
+        }
+        limits
+    }
+}
+
+impl Logs {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        Self {
+            format: reader.choice("log_format", &formats),
+            level: reader
+                .required("log_level", parse::log_level)
+                .unwrap_or_default(),
+        }
+    }
+}
