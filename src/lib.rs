@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod entropy;
 pub mod mail;
