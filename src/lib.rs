@@ -7,6 +7,8 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod entropy;
+pub mod error;
+pub mod hashing;
 pub mod mail;
 pub mod messages;
 pub mod model;
