@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod error;
 pub mod hashing;
 pub mod mail;
+pub mod http;
 pub mod messages;
 pub mod model;
 pub mod secret;

@@ -1,0 +1,3 @@
+//! HTTP: the frame that every request passes through on its way to a story.
+
+pub mod client_address;
