@@ -1,3 +1,4 @@
 //! HTTP: the frame that every request passes through on its way to a story.
 
 pub mod client_address;
+pub mod request_id;
