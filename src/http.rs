@@ -3,3 +3,4 @@
 pub mod client_address;
 pub mod headers;
 pub mod request_id;
+pub mod serve;
