@@ -1,6 +1,112 @@
-//! HTTP: the frame that every request passes through on its way to a story.
+//! The route table, and the frame that every request passes through on its way to a story.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::{auth, health, profile};
+use headers::PublicIsHttps;
+use request_id::Naming;
 
 pub mod client_address;
+pub mod cookie;
+pub mod describe;
+pub mod docs;
+pub mod error;
+pub mod form;
 pub mod headers;
+pub mod request;
 pub mod request_id;
 pub mod serve;
+
+/// THE ROUTE TABLE. Each line is a story, which also carries its description.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(docs::frame())
+        .routes(routes!(auth::register::post))
+        .routes(routes!(auth::verify_registration::post))
+        .routes(routes!(auth::login::post))
+        .routes(routes!(auth::verify_login::post))
+        .routes(routes!(auth::resend::post))
+        .routes(routes!(auth::session::get))
+        .routes(routes!(auth::refresh_session::post))
+        .routes(routes!(auth::logout::post))
+        .routes(routes!(auth::sessions::get, auth::sessions::delete_others))
+        .routes(routes!(auth::sessions::delete_one))
+        .routes(routes!(profile::get, profile::put, profile::patch))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::all))
+}
+
+/// The routes in their frame.
+pub fn router(app: &Arc<App>) -> Router {
+    let naming = Naming {
+        trusted: app.config.http.trusted_proxies.clone().into(),
+        clock: app.clock(),
+    };
+    let is_https = PublicIsHttps(app.config.http.public_url.is_https());
+    let mut router: Router<Arc<App>> = routes().into();
+    if app.config.http.docs_enabled {
+        router = router.merge(docs::routes());
+    }
+    // The last is the outermost. A request gets its name first; an error becomes an answer last.
+    let mut router = router
+        .fallback(async || Error::NotFound)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(middleware::from_fn(to_the_end))
+        .layer(middleware::from_fn(cookie::renew))
+        .layer(CatchPanicLayer::custom(|_| {
+            // The hook in telemetry.rs has logged where it was; a payload may hold anything.
+            Error::Internal("a story panicked".into()).into_response()
+        }))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            error::render,
+        ));
+    let origins = app.config.http.cors_origins.iter();
+    let origins: Vec<_> = origins
+        .filter_map(|origin| origin.as_str().parse().ok())
+        .collect();
+    if let Some(cors) = headers::cors(&origins) {
+        router = router.layer(cors);
+    }
+    router
+        .layer(middleware::from_fn_with_state(
+            is_https,
+            headers::security_headers,
+        ))
+        .layer(middleware::from_fn_with_state(
+            naming,
+            request_id::name_request,
+        ))
+        .with_state(Arc::clone(app))
+}
+
+/// The description of all routes: what `/openapi.json` serves and `api/openapi.json` keeps.
+pub fn description() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Middleware: a story that changes something runs to its end even when the client goes away.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let span = tracing::Span::current();
+    let story = tracing::Instrument::instrument(next.run(request), span);
+    match tokio::spawn(story).await {
+        Ok(response) => response,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(payload) => std::panic::resume_unwind(payload),
+            Err(_) => Error::Unavailable("the service is stopping".into()).into_response(),
+        },
+    }
+}

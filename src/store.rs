@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::config::{self, DatabaseUrl};
 use crate::model::challenge::{Ask, Challenge, ChallengeId, CodeRules, Guess, Purpose};
 use crate::model::email_address::EmailAddress;
 use crate::model::limit::{Budget, Rate};
@@ -20,6 +21,8 @@ use crate::model::session::{Digest, Session, SessionId, SessionRules, Snapshot};
 use crate::model::user::{FollowUp, ProfileChange, Status, User, UserId};
 
 pub mod sqlite;
+
+use sqlite::Sqlite;
 
 /// The stores, as `DATABASE_URL` and `REDIS_URL` picked them.
 #[derive(Clone)]
@@ -30,6 +33,26 @@ pub struct Stores {
     pub challenges: Arc<dyn Challenges>,
     /// Sessions.
     pub sessions: Arc<dyn Sessions>,
+}
+
+/// Opens what the settings name. The error says what to do.
+pub fn open(
+    config: &config::Stores,
+    usage: sqlite::Use,
+    rules: Rules,
+) -> std::result::Result<Stores, String> {
+    // One embedded store keeps all three; settings refuse everything else in this release.
+    let store = match &config.database_url {
+        DatabaseUrl::Sqlite(path) => Sqlite::open(path, usage, rules)?,
+        DatabaseUrl::Memory => Sqlite::memory(rules)?,
+        DatabaseUrl::Postgres(_) => return Err("this release has no PostgreSQL store".into()),
+    };
+    let store = Arc::new(store);
+    Ok(Stores {
+        users: Arc::clone(&store) as _,
+        challenges: Arc::clone(&store) as _,
+        sessions: store,
+    })
 }
 
 /// The store could not do it. Nothing is said of whether a write happened.

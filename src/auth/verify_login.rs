@@ -1,0 +1,72 @@
+//! `POST /api/auth/verify-login`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{SessionStarted, Verification, check_transport, start_session};
+use crate::app::App;
+use crate::error::Error;
+use crate::http::describe::{BodyProblems, CodeProblems, Limited, OriginProblem};
+use crate::http::request::{Caller, Json, Presented};
+use crate::model::challenge::{Admits, Purpose};
+use crate::model::session::Method;
+use crate::model::user::User;
+use crate::store::{Redeemed, Want};
+
+/// Completes a sign-in with the mailed code.
+#[utoipa::path(
+    post, path = "/api/auth/verify-login", tag = "auth", request_body = Verification,
+    responses((status = 200, body = SessionStarted), BodyProblems, CodeProblems, OriginProblem, Limited),
+)]
+pub async fn post(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    presented: Presented,
+    Json(form): Json<Verification>,
+) -> Result<Response, Error> {
+    let now = app.now();
+    let transport = check_transport(form.session_transport, &presented)?;
+    let handle = form.handle(&app, Purpose::Login)?;
+    app.admit(&caller, Want::Guess, now).await?;
+
+    // Before the code is spent: a database that is away costs nobody a code.
+    let account = app
+        .stores
+        .users
+        .find(&form.email)
+        .await?
+        .filter(User::may_sign_in);
+    let admits = if account.is_some() {
+        Admits::Owner
+    } else {
+        Admits::Nobody
+    };
+    let guess = form.guess(&app, &caller, Purpose::Login, handle, admits);
+    let redeemed = app
+        .stores
+        .challenges
+        .redeem(&form.email, Purpose::Login, guess, now)
+        .await?;
+    let (Redeemed::Accepted(_), Some(user)) = (&redeemed, account) else {
+        return Err(form.refused(&app, &caller, "sign_in", &redeemed, now));
+    };
+
+    // The password counts only for who sends back the handle of the very request that had it.
+    let mut methods = vec![Method::Otp];
+    if handle.is_some_and(|handle| handle.vouched) {
+        methods.push(Method::Pwd);
+    }
+    start_session(
+        &app,
+        &caller,
+        &presented,
+        &user,
+        methods,
+        (StatusCode::OK, transport),
+        now,
+    )
+    .await
+}

@@ -1,0 +1,63 @@
+//! Stories started by the clock instead of a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::app::{App, Queues};
+
+pub mod follow_up;
+pub mod keep_audit;
+pub mod send_mail;
+pub mod sweep;
+
+/// The workers, running.
+pub struct Workers {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Workers {
+    /// Starts them.
+    pub fn start(app: &Arc<App>, queues: Queues) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let stopping = Stopping(stopping);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(send_mail::run(
+            Arc::clone(app),
+            queues.letters,
+            stopping.clone(),
+        ));
+        tasks.spawn(keep_audit::run(
+            Arc::clone(app),
+            queues.audit,
+            stopping.clone(),
+        ));
+        tasks.spawn(sweep::run(Arc::clone(app), stopping));
+        Self { stop, tasks }
+    }
+
+    /// Lets them finish what they have in hand, for so long. Nothing is lost by cutting them short:
+    /// letters stay in the outbox, follow-ups in their table.
+    pub async fn finish(mut self, patience: Duration) {
+        self.stop.send_replace(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            tracing::warn!("stopped with work in hand; the next start goes on with it");
+        }
+    }
+}
+
+/// Tells a worker when to stop.
+#[derive(Clone)]
+pub struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Waits until then.
+    pub async fn begun(&mut self) {
+        // An error says that whoever could tell is gone, which is the same.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}

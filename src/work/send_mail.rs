@@ -1,0 +1,145 @@
+//! Sends the letters of the outbox: at once those of this process, later those that nobody sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::Stopping;
+use crate::app::App;
+use crate::mail::{CodeLetter, Letter, Mail, NotSent, NoticeLetter, render};
+use crate::model::limit::after;
+use crate::model::outbox::{DueCode, DueLetter, LetterKind, back_off};
+
+/// How often to look for letters whose lease ran out.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Letters on their way at once.
+const AT_ONCE: usize = 8;
+/// Shorter than the lease: another process must not take a letter over while it is on its way.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Runs until it is told to stop, and then until the letters in hand are sent.
+pub async fn run(app: Arc<App>, mut letters: mpsc::Receiver<DueLetter>, mut stopping: Stopping) {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut sending = JoinSet::new();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = tokio::select! {
+            biased;
+            () = stopping.begun() => break,
+            Some(letter) = letters.recv() => vec![letter],
+            _ = look.tick() => take_over(&app).await,
+            Some(_) = sending.join_next(), if !sending.is_empty() => continue,
+        };
+        for letter in due {
+            let (app, room) = (Arc::clone(&app), Arc::clone(&room));
+            let permit = room.acquire_owned().await;
+            sending.spawn(async move {
+                deliver(&app, letter).await;
+                drop(permit);
+            });
+        }
+    }
+    while sending.join_next().await.is_some() {}
+}
+
+/// Takes over letters whose lease ran out: their process died, or sending them failed before.
+pub async fn take_over(app: &App) -> Vec<DueLetter> {
+    app.stores
+        .challenges
+        .take_letters(AT_ONCE as u32, app.now())
+        .await
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "the outbox cannot be read");
+            Vec::new()
+        })
+}
+
+/// Writes one letter, hands it over, and strikes it out; or puts it back for later.
+pub async fn deliver(app: &App, due: DueLetter) {
+    let sent = match (&due.code, due.letter.deliver) {
+        // Its challenge ended, was used, or has another code now.
+        (None, _) => Ok(()),
+        (Some(code), deliver) => write_and_send(app, &due, code, deliver).await,
+    };
+    let struck_out = match sent {
+        Ok(()) => app.stores.challenges.letter_done(&due).await,
+        Err(NotSent::Temporary(why)) => {
+            let wait = back_off(due.attempts + 1);
+            tracing::warn!(
+                why,
+                attempts = due.attempts + 1,
+                "a mail was not sent; it is tried again"
+            );
+            app.stores
+                .challenges
+                .letter_failed(&due, after(app.now(), wait))
+                .await
+        }
+        Err(NotSent::Permanent(why)) => {
+            tracing::warn!(why, "a mail cannot be sent and is given up");
+            app.stores.challenges.letter_done(&due).await
+        }
+    };
+    if let Err(error) = struck_out {
+        // It may go out twice then, under the same Message-ID.
+        tracing::warn!(%error, "a letter could not be struck out of the outbox");
+    }
+}
+
+async fn write_and_send(
+    app: &App,
+    due: &DueLetter,
+    code: &DueCode,
+    deliver: bool,
+) -> Result<(), NotSent> {
+    let mail = Mail {
+        message_id: format!("{}@{}", due.letter.id.simple(), host(app)),
+        to: due.letter.to.clone(),
+        language: due.letter.language,
+        letter: letter(app, due, code)?,
+    };
+    let public_url = app.config.http.public_url.as_str();
+    let message = render(&mail, &app.from, public_url, due.letter.requested_at)?;
+    if !deliver {
+        // Written like the others, so that an address without an account costs the same.
+        return Ok(());
+    }
+    match tokio::time::timeout(PATIENCE, app.transport.send(&mail, &message)).await {
+        Ok(sent) => sent,
+        Err(_) => Err(NotSent::Temporary("the mail server takes too long".into())),
+    }
+}
+
+fn letter(app: &App, due: &DueLetter, code: &DueCode) -> Result<Letter, NotSent> {
+    let (requested_at, device) = (due.letter.requested_at, due.letter.device);
+    // Derived for a notice too: the two kinds cost the same.
+    let codes = app.keys.codes(&code.secret, due.purpose, &due.address);
+    let (short, long) = codes.map_err(|_| {
+        NotSent::Temporary("its code was made under a key that is not in SECRET_KEYS".into())
+    })?;
+    let letter = CodeLetter {
+        code: short.reveal().to_owned(),
+        long_code: long.reveal().to_owned(),
+        expires_at: code.expires_at,
+        requested_at,
+        device,
+    };
+    Ok(match due.letter.kind {
+        LetterKind::RegistrationCode => Letter::RegistrationCode(letter),
+        LetterKind::LoginCode => Letter::LoginCode(letter),
+        LetterKind::AccountExists => Letter::AccountExists(NoticeLetter {
+            requested_at,
+            device,
+        }),
+    })
+}
+
+/// What follows the `@` of a `Message-ID`: the service's own name.
+fn host(app: &App) -> &str {
+    let url = app.config.http.public_url.as_str();
+    let authority = url.split("://").nth(1).unwrap_or(url);
+    authority.split(':').next().unwrap_or(authority)
+}

@@ -1,0 +1,76 @@
+//! Once a minute: forgets what is over, finishes what a dead process left, compares the clocks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::{Stopping, follow_up};
+use crate::app::App;
+use crate::store::{Error, Store};
+
+const EVERY: Duration = Duration::from_secs(60);
+/// Nobody works on a follow-up for longer than this.
+const LEFT_BEHIND_AFTER: SignedDuration = SignedDuration::from_secs(15);
+/// Clocks that are further apart judge differently what is over.
+const SKEW_MAX: SignedDuration = SignedDuration::from_secs(2);
+
+/// Runs until it is told to stop. The first sweep is at once: a dead process may have left work.
+pub async fn run(app: Arc<App>, mut stopping: Stopping) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stopping.begun() => break,
+            _ = every.tick() => {}
+        }
+        if let Err(error) = once(&app).await {
+            tracing::warn!(%error, "a sweep was cut short; the next goes on");
+        }
+    }
+    app.audit.log_counts();
+}
+
+/// One sweep.
+pub async fn once(app: &App) -> Result<(), Error> {
+    app.audit.log_counts();
+    compare_clocks(app).await?;
+    let (now, stores) = (app.now(), &app.stores);
+    let left_behind = now.checked_sub(LEFT_BEHIND_AFTER).unwrap_or(now);
+    for left in stores.users.follow_ups(left_behind).await? {
+        follow_up::perform(stores, &left, now).await?;
+    }
+    let swept = stores.challenges.sweep(now).await? + stores.sessions.sweep(now).await?;
+    let retention = SignedDuration::from_hours(24 * i64::from(app.config.stores.retention_days));
+    let erased = stores
+        .users
+        .erase(now.checked_sub(retention).unwrap_or(now))
+        .await?;
+    tracing::debug!(swept, erased, "swept");
+    Ok(())
+}
+
+/// Not ready while this machine's clock and a store's are too far apart.
+pub async fn compare_clocks(app: &App) -> Result<(), Error> {
+    let stores: [&dyn Store; 3] = [
+        &*app.stores.users,
+        &*app.stores.challenges,
+        &*app.stores.sessions,
+    ];
+    let mut skewed = false;
+    for store in stores {
+        let theirs = store.check().await?;
+        let apart = app.now().duration_since(theirs).abs();
+        if apart > SKEW_MAX {
+            tracing::error!(
+                store = store.kind(),
+                seconds = apart.as_secs(),
+                "this machine's clock and the store's differ: set them by NTP"
+            );
+            skewed = true;
+        }
+    }
+    app.note_skew(skewed);
+    Ok(())
+}
