@@ -1,3 +1,72 @@
-//! The subcommands, one file each.
+//! The subcommands, one file each; none is `serve`.
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+pub mod backup;
 pub mod config;
+pub mod serve;
+pub mod users;
+
+/// Authentication by e-mailed codes: register, verify, sign in, hold a session.
+#[derive(Parser)]
+#[command(name = "aidlc-auth", version)]
+struct CommandLine {
+    /// A TOML file with settings; environment variables take precedence over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service (the default).
+    Serve,
+    /// Print every setting with its value and where it came from; secrets stay hidden.
+    Config,
+    /// Copy the embedded database to FILE while the service runs, without sessions, codes and keys.
+    Backup {
+        /// Must not exist yet.
+        file: PathBuf,
+    },
+    /// Look after accounts, beside a running service.
+    Users {
+        #[command(subcommand)]
+        command: users::Users,
+    },
+}
+
+/// Reads the command line, the settings, and runs. Whatever is wrong is said in one line each.
+pub fn run() -> ExitCode {
+    let line = CommandLine::parse();
+    let config = match Config::from_process(line.config.as_deref()) {
+        Ok(config) => config,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    let done = match line.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(config),
+        Command::Config => {
+            config::print(&config, &mut std::io::stdout().lock()).map_err(|error| anyhow!(error))
+        }
+        Command::Backup { file } => backup::run(&config, &file),
+        Command::Users { command } => users::run(&config, &command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aidlc-auth: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

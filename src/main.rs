@@ -1,4 +1,8 @@
-//! The binary: everything is in the library.
+//! The binary: reads the command line and hands over to the library.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aidlc_auth::command::run()
+}
