@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -53,10 +54,14 @@ pub async fn delete_one(
     State(app): State<Arc<App>>,
     caller: Caller,
     signed_in: SignedIn,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Error> {
     let (now, user) = (app.now(), signed_in.user_id());
-    let id = SessionId::parse(&id).ok_or(Error::NoSuchSession)?;
+    // A path that is no text names no session either.
+    let id = id
+        .ok()
+        .and_then(|Path(id)| SessionId::parse(&id))
+        .ok_or(Error::NoSuchSession)?;
     if app.stores.sessions.end(user, End::One(id), now).await? == 0 {
         return Err(Error::NoSuchSession);
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::challenge::{ChallengeId, Purpose, Secret};
+use crate::model::challenge::{Challenge, ChallengeId, Purpose, Secret};
 use crate::model::device::Device;
 use crate::model::language::Language;
 
@@ -43,6 +43,24 @@ pub struct Letter {
     pub device: Device,
     /// When it was asked.
     pub requested_at: Timestamp,
+}
+
+impl Letter {
+    /// The letter as the record allows it: the code for a form goes to the form's own spelling and
+    /// in its language, whoever asked for it again; without a form there is nothing to prove the
+    /// address for, so no code goes out.
+    pub fn for_challenge(mut self, challenge: &Challenge) -> Self {
+        if self.kind == LetterKind::RegistrationCode {
+            match &challenge.registration {
+                Some(form) => {
+                    self.to.clone_from(&form.spelling);
+                    self.language = form.profile.language.unwrap_or(self.language);
+                }
+                None => self.deliver = false,
+            }
+        }
+        self
+    }
 }
 
 /// A letter that this process holds the lease of, with what it needs to be written.

@@ -12,7 +12,7 @@ use super::{Sqlite, json, parse};
 use crate::model::challenge::{Challenge, ChallengeId, Guess, Outcome, Purpose, State};
 use crate::model::email_address::EmailAddress;
 use crate::model::limit::{Budget, Instants, Rate, after, networks};
-use crate::model::outbox::{DueCode, DueLetter, LEASE, Letter, LetterKind};
+use crate::model::outbox::{DueCode, DueLetter, LEASE, Letter};
 use crate::store::{Admitted, Challenges, Error, LimitRules, Open, Opened, Redeemed, Rules, Want};
 
 #[async_trait]
@@ -240,10 +240,7 @@ fn opened(c: &Connection, open: Open, rules: &Rules, now: Timestamp) -> rusqlite
     let challenge = Challenge::asked(current, open.ask, rules.codes, now);
     keep(c, address, purpose, &challenge)?;
 
-    let mut letter = open.letter;
-    // Without a form there is nothing to prove the address for: the code would be refused.
-    letter.deliver &=
-        letter.kind != LetterKind::RegistrationCode || challenge.registration.is_some();
+    let letter = open.letter.for_challenge(&challenge);
     keep_letter(c, &letter, address, purpose, &challenge, now)?;
 
     let next = sends_wait(
