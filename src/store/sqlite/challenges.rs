@@ -374,10 +374,9 @@ fn sends_wait(
     let sent = instants(c, &send_budget(address, purpose))?;
     let mailbox = instants(c, &mailbox_budget(address))?;
     let used_here = current.is_some_and(|challenge| challenge.state == State::Spent { by: client });
-    let gap = sent.since_last(now).filter(|_| !used_here);
-    let gap = gap
-        .and_then(|passed| limits.sends_apart.checked_sub(passed))
-        .filter(|wait| !wait.is_zero());
+    let gap = sent
+        .wait_after_last(limits.sends_apart, now)
+        .filter(|_| !used_here);
     let waits = [
         gap,
         limits.sends.wait(&sent, now),
