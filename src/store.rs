@@ -312,8 +312,8 @@ pub trait Challenges: Store {
     /// Takes over letters whose lease ran out, at most this many, and leases them to this process.
     async fn take_letters(&self, most: u32, now: Timestamp) -> Result<Vec<DueLetter>>;
 
-    /// Strikes out a letter that went out, or must not.
-    async fn letter_done(&self, letter: &DueLetter) -> Result<()>;
+    /// Strikes out letters that went out, or must not.
+    async fn letters_done(&self, letters: &[DueLetter]) -> Result<()>;
 
     /// Puts a letter back until `due`, one failure more on its count.
     async fn letter_failed(&self, letter: &DueLetter, due: Timestamp) -> Result<()>;

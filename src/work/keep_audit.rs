@@ -1,6 +1,7 @@
 //! Writes audit rows, many at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -10,22 +11,45 @@ use crate::store::AuditRow;
 
 /// Rows per write. More wait for the next.
 const BATCH_MAX: usize = 256;
+/// Rows are gathered for so long: they are in the log already, and a commit each would cost a
+/// sign-in half as many commits again.
+const GATHER: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop, and then until nothing waits.
 pub async fn run(app: Arc<App>, mut rows: mpsc::Receiver<AuditRow>, mut stopping: Stopping) {
     let mut batch = Vec::new();
     loop {
         tokio::select! {
+            // Closed, the queue still hands out what is in it, and then ends.
+            () = stopping.begun(), if !rows.is_closed() => rows.close(),
             count = rows.recv_many(&mut batch, BATCH_MAX) => {
                 if count == 0 {
                     return;
                 }
+                if count < BATCH_MAX && !rows.is_closed() {
+                    gather(&mut rows, &mut batch, &mut stopping).await;
+                }
                 write(&app, &batch).await;
                 batch.clear();
             }
-            // Closed, the queue still hands out what is in it, and then ends.
-            () = stopping.begun(), if !rows.is_closed() => rows.close(),
         }
+    }
+}
+
+/// Waits a moment for more rows, unless it is time to stop.
+async fn gather(
+    rows: &mut mpsc::Receiver<AuditRow>,
+    batch: &mut Vec<AuditRow>,
+    stopping: &mut Stopping,
+) {
+    tokio::select! {
+        () = tokio::time::sleep(GATHER) => {}
+        () = stopping.begun() => {}
+    }
+    while batch.len() < BATCH_MAX
+        && let Ok(row) = rows.try_recv()
+    {
+        batch.push(row);
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Stopping;
 use crate::app::App;
@@ -14,6 +15,10 @@ use crate::model::outbox::{DueCode, DueLetter, LetterKind, back_off};
 
 /// How often to look for letters whose lease ran out.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often to strike out what is done: many at once, and at a time that says nothing of what became
+/// of any one of them. At once, the commit would stand in the way of the caller's next request where
+/// nothing was mailed, and not where something was.
+const STRIKE_EVERY: Duration = Duration::from_secs(1);
 /// Letters on their way at once.
 const AT_ONCE: usize = 8;
 /// Shorter than the lease: another process must not take a letter over while it is on its way.
@@ -23,26 +28,42 @@ const PATIENCE: Duration = Duration::from_secs(12);
 pub async fn run(app: Arc<App>, mut letters: mpsc::Receiver<DueLetter>, mut stopping: Stopping) {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut sending = JoinSet::new();
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut done = Vec::new();
+    let (mut look, mut strike) = (every(LOOK_EVERY), every(STRIKE_EVERY));
     loop {
         let due = tokio::select! {
             biased;
             () = stopping.begun() => break,
+            _ = strike.tick(), if !done.is_empty() => {
+                strike_out(&app, &mut done).await;
+                continue;
+            }
             Some(letter) = letters.recv() => vec![letter],
+            Some(ended) = sending.join_next(), if !sending.is_empty() => {
+                done.extend(ended.ok().flatten());
+                continue;
+            }
             _ = look.tick() => take_over(&app).await,
-            Some(_) = sending.join_next(), if !sending.is_empty() => continue,
         };
         for letter in due {
-            let (app, room) = (Arc::clone(&app), Arc::clone(&room));
-            let permit = room.acquire_owned().await;
+            let (app, permit) = (Arc::clone(&app), Arc::clone(&room).acquire_owned().await);
             sending.spawn(async move {
-                deliver(&app, letter).await;
+                let done = deliver(&app, letter).await;
                 drop(permit);
+                done
             });
         }
     }
-    while sending.join_next().await.is_some() {}
+    while let Some(ended) = sending.join_next().await {
+        done.extend(ended.ok().flatten());
+    }
+    strike_out(&app, &mut done).await;
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// Takes over letters whose lease ran out: their process died, or sending them failed before.
@@ -57,35 +78,40 @@ pub async fn take_over(app: &App) -> Vec<DueLetter> {
         })
 }
 
-/// Writes one letter, hands it over, and strikes it out; or puts it back for later.
-pub async fn deliver(app: &App, due: DueLetter) {
+/// Writes one letter and hands it over, or puts it back for later. `Some`: it is to be struck out.
+pub async fn deliver(app: &App, due: DueLetter) -> Option<DueLetter> {
     let sent = match (&due.code, due.letter.deliver) {
         // Its challenge ended, was used, or has another code now.
         (None, _) => Ok(()),
         (Some(code), deliver) => write_and_send(app, &due, code, deliver).await,
     };
-    let struck_out = match sent {
-        Ok(()) => app.stores.challenges.letter_done(&due).await,
-        Err(NotSent::Temporary(why)) => {
-            let wait = back_off(due.attempts + 1);
-            tracing::warn!(
-                why,
-                attempts = due.attempts + 1,
-                "a mail was not sent; it is tried again"
-            );
-            app.stores
-                .challenges
-                .letter_failed(&due, after(app.now(), wait))
-                .await
-        }
+    match sent {
+        Ok(()) => Some(due),
         Err(NotSent::Permanent(why)) => {
             tracing::warn!(why, "a mail cannot be sent and is given up");
-            app.stores.challenges.letter_done(&due).await
+            Some(due)
         }
-    };
-    if let Err(error) = struck_out {
-        // It may go out twice then, under the same Message-ID.
-        tracing::warn!(%error, "a letter could not be struck out of the outbox");
+        Err(NotSent::Temporary(why)) => {
+            let attempts = due.attempts + 1;
+            tracing::warn!(why, attempts, "a mail was not sent; it is tried again");
+            let again = after(app.now(), back_off(attempts));
+            if let Err(error) = app.stores.challenges.letter_failed(&due, again).await {
+                // Then it is tried again when its lease runs out.
+                tracing::warn!(%error, "a letter could not be put back into the outbox");
+            }
+            None
+        }
+    }
+}
+
+/// Strikes out what is done. Where that fails, letters may go out twice, under the same Message-ID.
+async fn strike_out(app: &App, done: &mut Vec<DueLetter>) {
+    if done.is_empty() {
+        return;
+    }
+    match app.stores.challenges.letters_done(done).await {
+        Ok(()) => done.clear(),
+        Err(error) => tracing::warn!(%error, "letters could not be struck out of the outbox"),
     }
 }
 

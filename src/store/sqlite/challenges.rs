@@ -137,13 +137,15 @@ impl Challenges for Sqlite {
         self.writer.run(move |c| take_letters(c, most, now)).await
     }
 
-    async fn letter_done(&self, letter: &DueLetter) -> Result<(), Error> {
-        let id = letter.letter.id;
-        let delete = "DELETE FROM outbox WHERE id = ?1";
+    async fn letters_done(&self, letters: &[DueLetter]) -> Result<(), Error> {
+        let ids: Vec<Uuid> = letters.iter().map(|due| due.letter.id).collect();
         self.writer
-            .run(move |c| c.prepare_cached(delete)?.execute([id.as_bytes()]))
+            .run(move |c| {
+                let mut delete = c.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+                ids.iter()
+                    .try_for_each(|id| delete.execute([id.as_bytes()]).map(drop))
+            })
             .await
-            .map(drop)
     }
 
     async fn letter_failed(&self, letter: &DueLetter, due: Timestamp) -> Result<(), Error> {
