@@ -151,7 +151,8 @@ fn refreshed(
     if refresh.generation < fence(c, user)? {
         return Ok(Refreshed::Fenced);
     }
-    if let Some((mut session, _)) = by_digest(c, user, refresh.old)? {
+    raise_fence(c, user, refresh.generation, after(now, rules.lifetime))?;
+    if let Some((mut session, generation)) = by_digest(c, user, refresh.old)? {
         if !session.is_live(now) {
             return Ok(Refreshed::Nothing);
         }
@@ -159,7 +160,8 @@ fn refreshed(
         session.expires_at = rules.expires_at(session.signed_in_at, now);
         c.prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
             .execute([refresh.old.0])?;
-        write(c, &session, refresh.successors[0], refresh.generation)?;
+        // It keeps its own generation: what is about to end those below a higher one ends it too.
+        write(c, &session, refresh.successors[0], generation)?;
         remember(
             c,
             &session,
@@ -174,8 +176,11 @@ fn refreshed(
     };
     if predecessor.is_in_grace(now) {
         for (index, digest) in refresh.successors.iter().enumerate() {
-            if let Some((session, _)) = by_digest(c, user, *digest)? {
-                return Ok(Refreshed::Done { session, index });
+            match by_digest(c, user, *digest)? {
+                Some((session, _)) if session.is_live(now) => {
+                    return Ok(Refreshed::Done { session, index });
+                }
+                _ => {}
             }
         }
         // Its successor was refreshed too, all within seconds: whoever holds that one goes on.

@@ -27,6 +27,9 @@ on_every_backend!(
     a_refresh_behind_the_fence_changes_nothing,
     ending_below_a_generation_leaves_those_at_it,
     a_sign_in_raises_the_fence,
+    a_refresh_raises_the_fence,
+    a_refresh_carries_no_session_over_the_fence_to_come,
+    a_successor_that_is_over_is_not_given_again,
     a_fence_is_one_users_own,
     a_fence_outlives_every_session_it_has_to_refuse,
 );
@@ -320,4 +323,37 @@ async fn a_fence_outlives_every_session_it_has_to_refuse(on: Backend) {
     world.sessions.sweep(then).await.unwrap();
     let new = new_session(user(), 1, then);
     assert!(!world.sessions.create(new, then).await.unwrap());
+}
+
+async fn a_refresh_raises_the_fence(on: Backend) {
+    let world = World::new(on);
+    assert!(sign_in_under(&world, 1, 1).await);
+    refresh_under(&world, 2, 1, 2).await;
+    assert!(!sign_in_under(&world, 1, 3).await);
+    assert_eq!(refresh_under(&world, 1, 2, 3).await, Refreshed::Fenced);
+}
+
+/// The password was reset, and the process died before it ended the sessions. A thief who refreshes
+/// now reads the new generation, and must not outlive the sweep that catches up.
+async fn a_refresh_carries_no_session_over_the_fence_to_come(on: Backend) {
+    let world = World::new(on);
+    assert!(sign_in_under(&world, 1, 1).await);
+    refresh_under(&world, 2, 1, 2).await;
+    assert_eq!(end(&world, End::Below(2)).await, 1);
+    for n in [1, 2] {
+        assert_eq!(find(&world, n, at(0)).await, Found::Nothing);
+    }
+}
+
+async fn a_successor_that_is_over_is_not_given_again(on: Backend) {
+    let world = World::new(on);
+    world.sign_in(user(), 0, at(0)).await;
+    for n in 0..60 {
+        refreshed(&world, n, n + 1, at(i64::from(n + 1) * DAY / 2 - 5)).await;
+    }
+    // Five seconds into the grace of the last one, the thirty days are over.
+    assert_eq!(
+        refresh(&world, 59, 60, at(30 * DAY)).await,
+        Refreshed::Nothing
+    );
 }
