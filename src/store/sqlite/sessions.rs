@@ -53,7 +53,7 @@ impl Sessions for Sqlite {
                 if let End::Below(generation) = end {
                     raise_fence(c, user, generation, after(now, lifetime))?;
                 }
-                ended(c, user, end)
+                ended(c, user, end, now)
             })
             .await
     }
@@ -88,16 +88,17 @@ fn create(
         return Ok(false);
     }
     raise_fence(c, user, new.generation, after(now, rules.lifetime))?;
+    // Another tab may have refreshed the token that this sign-in arrived with.
     if let Some(replaced) = new.replaces
-        && let Some((session, _)) = by_digest(c, user, replaced)?
+        && let Found::Live(session) | Found::Reused(session) = find(c, user, replaced, now)?
     {
-        ended(c, user, End::One(session.id))?;
+        ended(c, user, End::One(session.id), now)?;
     }
     let mut live = list(c, user, now)?;
     live.sort_by_key(|session| session.expires_at);
     let surplus = (live.len() + 1).saturating_sub(rules.max);
-    for session in &live[..surplus] {
-        ended(c, user, End::One(session.id))?;
+    for session in live.iter().take(surplus) {
+        ended(c, user, End::One(session.id), now)?;
     }
     write(c, &new.session, new.digest, new.generation)?;
     Ok(true)
@@ -188,7 +189,7 @@ fn refreshed(
     }
     match by_id(c, user, id)? {
         Some((session, _)) if session.is_live(now) => {
-            ended(c, user, End::One(id))?;
+            ended(c, user, End::One(id), now)?;
             Ok(Refreshed::Reused(session))
         }
         _ => Ok(Refreshed::Nothing),
@@ -206,8 +207,11 @@ fn list(c: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<Vec<Se
     Ok(sessions)
 }
 
-fn ended(c: &Connection, user: UserId, end: End) -> rusqlite::Result<u64> {
+fn ended(c: &Connection, user: UserId, end: End, now: Timestamp) -> rusqlite::Result<u64> {
     let user = user.0.as_bytes();
+    // What is over already was not ended by this, whether or not the sweep was here.
+    c.prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND expires_at <= ?2")?
+        .execute((user, now.as_microsecond()))?;
     let count = match end {
         End::One(id) => c
             .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND id = ?2")?

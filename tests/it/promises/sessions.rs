@@ -2,7 +2,7 @@
 
 use aidlc_auth::model::session::{Session, SessionId};
 use aidlc_auth::model::user::UserId;
-use aidlc_auth::store::{End, Found};
+use aidlc_auth::store::{End, Found, Refresh, Refreshed};
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::{DAY, HOUR, MINUTE, World, at, digest, new_session, snapshot, user_id};
@@ -13,6 +13,7 @@ on_every_backend!(
     a_token_of_another_user_leads_nowhere,
     a_session_ends_a_day_after_its_last_use,
     a_session_ends_once,
+    an_expired_session_is_not_ended,
     ending_all_others_leaves_this_one,
     ending_does_not_reach_other_users,
     a_use_moves_the_end,
@@ -23,6 +24,7 @@ on_every_backend!(
     the_session_nearest_its_end_makes_room,
     an_expired_session_needs_no_room,
     a_sign_in_ends_the_session_that_it_arrived_with,
+    a_sign_in_ends_its_session_by_a_token_just_refreshed,
     a_sign_in_ends_no_session_of_another_user,
     sessions_are_listed_by_latest_use,
     a_changed_profile_reaches_every_session_of_its_user,
@@ -100,6 +102,14 @@ async fn a_session_ends_once(on: Backend) {
     assert_eq!(end(&world, End::One(session.id), at(1)).await, 0);
     assert_eq!(find(&world, 1, at(1)).await, Found::Nothing);
     assert_eq!(list(&world, at(1)).await, []);
+}
+
+async fn an_expired_session_is_not_ended(on: Backend) {
+    for how in [End::One(SessionId([1; 16])), End::Below(9)] {
+        let world = World::new(on);
+        world.sign_in(user(), 1, at(0)).await;
+        assert_eq!(end(&world, how, at(DAY)).await, 0, "{how:?}");
+    }
 }
 
 async fn ending_all_others_leaves_this_one(on: Backend) {
@@ -214,6 +224,22 @@ async fn a_sign_in_ends_the_session_that_it_arrived_with(on: Backend) {
         .collect();
     assert_eq!(ids, [4, 3, 1], "nobody else had to go");
     assert_eq!(find(&world, 2, at(MINUTE)).await, Found::Nothing);
+}
+
+async fn a_sign_in_ends_its_session_by_a_token_just_refreshed(on: Backend) {
+    let world = World::new(on);
+    world.sign_in(user(), 1, at(0)).await;
+    let refresh = Refresh {
+        old: digest(1),
+        successors: vec![digest(2)],
+        generation: 1,
+    };
+    let refreshed = world.sessions.refresh(user(), refresh, at(0)).await;
+    assert!(matches!(refreshed.unwrap(), Refreshed::Done { .. }));
+    let mut new = new_session(user(), 3, at(1));
+    new.replaces = Some(digest(1));
+    assert!(world.sessions.create(new, at(1)).await.unwrap());
+    assert_eq!(find(&world, 2, at(1)).await, Found::Nothing);
 }
 
 async fn a_sign_in_ends_no_session_of_another_user(on: Backend) {
