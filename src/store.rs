@@ -294,14 +294,16 @@ pub trait Challenges: Store {
         now: Timestamp,
     ) -> Result<Redeemed>;
 
-    /// Spends a claimed code for good; a claim that someone took over meanwhile is theirs.
+    /// Spends a claimed code for good. `false`: there was no claim left to finish, because whoever
+    /// took it over was first, or another form has the record's place. Only `true` may lead to a
+    /// session: a process that was slow, not dead, must not make a second one from the same code.
     async fn finish_claim(
         &self,
         address: &EmailAddress,
         id: ChallengeId,
         by: IpAddr,
         now: Timestamp,
-    ) -> Result<()>;
+    ) -> Result<bool>;
 
     /// Ends every challenge of an address.
     async fn end(&self, address: &EmailAddress) -> Result<()>;

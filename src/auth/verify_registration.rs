@@ -73,11 +73,13 @@ pub async fn post(
         // Another registration of the address was faster: this code is as good as wrong.
         Created::AddressTaken => None,
     };
-    app.stores
+    let is_finished = app
+        .stores
         .challenges
         .finish_claim(&form.email, challenge.id, caller.client, now)
         .await?;
-    let Some(user) = user else {
+    // Not finished: someone took the claim over because this took so long, and is signed in.
+    let Some(user) = user.filter(|_| is_finished) else {
         return Err(form.refused(&app, &caller, "register", &Redeemed::Gone, now));
     };
     app.audit(

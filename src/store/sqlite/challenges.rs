@@ -90,15 +90,20 @@ impl Challenges for Sqlite {
         id: ChallengeId,
         by: IpAddr,
         _now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let address = address.clone();
         self.writer
-            .run(move |c| match load(c, &address, Purpose::Registration)? {
-                Some(mut challenge) if challenge.id == id => {
-                    challenge.state = State::Spent { by };
-                    keep(c, &address, Purpose::Registration, &challenge)
+            .run(move |c| {
+                let current = load(c, &address, Purpose::Registration)?;
+                let Some(mut challenge) = current.filter(|found| found.id == id) else {
+                    return Ok(false);
+                };
+                if !matches!(challenge.state, State::Claimed { .. }) {
+                    return Ok(false);
                 }
-                _ => Ok(()),
+                challenge.state = State::Spent { by };
+                keep(c, &address, Purpose::Registration, &challenge)?;
+                Ok(true)
             })
             .await
     }

@@ -15,6 +15,9 @@ on_every_backend!(
     a_claim_that_ran_out_is_taken_over_with_the_right_code_only,
     a_finished_code_is_refused_for_good,
     finishing_another_record_changes_nothing,
+    finishing_what_nobody_claimed_changes_nothing,
+    of_two_who_held_a_claim_one_finishes_it,
+    a_late_finish_does_not_spend_the_next_code,
     a_code_is_refused_once_someone_else_has_the_address,
     a_code_finds_the_account_that_its_own_form_became,
     a_code_without_a_form_is_refused,
@@ -35,12 +38,12 @@ async fn claim(world: &World, n: u8, now: Timestamp) -> Challenge {
     world.accepted(&ada(), PURPOSE, form_guess(n), now).await
 }
 
-async fn finish(world: &World, id: ChallengeId, now: Timestamp) {
+async fn finish(world: &World, id: ChallengeId, now: Timestamp) -> bool {
     let finished = world
         .challenges
         .finish_claim(&ada(), id, client(1), now)
         .await;
-    finished.unwrap();
+    finished.unwrap()
 }
 
 async fn a_claimed_code_is_refused_for_ten_seconds(on: Backend) {
@@ -68,7 +71,8 @@ async fn a_finished_code_is_refused_for_good(on: Backend) {
     let world = World::new(on);
     world.sent(registration(&ada(), 1), at(0)).await;
     let challenge = claim(&world, 1, at(1)).await;
-    finish(&world, challenge.id, at(2)).await;
+    assert!(finish(&world, challenge.id, at(2)).await);
+    assert!(!finish(&world, challenge.id, at(2)).await);
     assert_eq!(redeem(&world, form_guess(1), at(2)).await, wrong(4));
     let over = later(later(at(2), CLAIM), MICROSECOND);
     assert_eq!(redeem(&world, form_guess(1), over).await, wrong(3));
@@ -77,11 +81,11 @@ async fn a_finished_code_is_refused_for_good(on: Backend) {
 async fn finishing_another_record_changes_nothing(on: Backend) {
     let world = World::new(on);
     world.sent(registration(&ada(), 1), at(0)).await;
-    finish(&world, ChallengeId([9; 16]), at(1)).await;
+    assert!(!finish(&world, ChallengeId([9; 16]), at(1)).await);
     let first = claim(&world, 1, at(1)).await;
     // While it is claimed, a stranger's form takes its place: that one is not spent with it.
     world.sent(registration(&ada(), 2), at(MINUTE)).await;
-    finish(&world, first.id, at(MINUTE)).await;
+    assert!(!finish(&world, first.id, at(MINUTE)).await);
     claim(&world, 2, at(MINUTE)).await;
 }
 
@@ -124,7 +128,7 @@ async fn asking_after_the_form_became_an_account_mails_nothing(on: Backend) {
     let world = World::new(on);
     world.sent(registration(&ada(), 1), at(0)).await;
     let challenge = claim(&world, 1, at(1)).await;
-    finish(&world, challenge.id, at(1)).await;
+    assert!(finish(&world, challenge.id, at(1)).await);
     let sent = world.sent(again(&ada(), 2), at(MINUTE)).await;
     assert_eq!(sent.id, challenge.id);
     assert!(!sent.letter.letter.deliver);
@@ -171,4 +175,35 @@ async fn a_form_after_one_that_is_over_is_not_contested(on: Backend) {
     world.sent(registration(&ada(), 1), at(0)).await;
     world.sent(registration(&ada(), 2), at(15 * MINUTE)).await;
     assert!(!claim(&world, 2, at(15 * MINUTE)).await.contested);
+}
+
+async fn finishing_what_nobody_claimed_changes_nothing(on: Backend) {
+    let world = World::new(on);
+    let sent = world.sent(registration(&ada(), 1), at(0)).await;
+    assert!(!finish(&world, sent.id, at(1)).await);
+    assert!(finish(&world, claim(&world, 1, at(2)).await.id, at(2)).await);
+}
+
+async fn of_two_who_held_a_claim_one_finishes_it(on: Backend) {
+    let world = World::new(on);
+    world.sent(registration(&ada(), 1), at(0)).await;
+    let slow = claim(&world, 1, at(1)).await;
+    let quick = claim(&world, 1, later(at(1), CLAIM)).await;
+    assert!(finish(&world, quick.id, at(12)).await);
+    assert!(!finish(&world, slow.id, at(13)).await);
+}
+
+async fn a_late_finish_does_not_spend_the_next_code(on: Backend) {
+    let world = World::new(on);
+    world.sent(registration(&ada(), 1), at(0)).await;
+    let first = claim(&world, 1, at(1)).await;
+    assert!(finish(&world, first.id, at(1)).await);
+    let next = world.sent(again(&ada(), 2), at(MINUTE)).await;
+    assert_eq!(next.id, first.id);
+    assert!(!finish(&world, first.id, at(MINUTE)).await);
+    let letters = world.letters(at(2 * MINUTE)).await;
+    let of_next = letters
+        .iter()
+        .find(|due| due.version == next.letter.version);
+    assert!(of_next.unwrap().code.is_some());
 }
