@@ -27,20 +27,27 @@ impl Budget {
 
     /// How long until the next event fits; `None` when it fits now.
     pub fn wait(&self, past: &Instants, now: Timestamp) -> Option<Duration> {
-        let start = micros(now) - micros_of(self.window);
-        // What lies a window ahead comes from a clock that was set back: it counts for nothing, or
-        // it would lock its owner out until then.
-        let end = micros(now) + micros_of(self.window);
-        let recent = || past.0.iter().filter(|&&at| at > start && at <= end);
-        let excess = (recent().count() + 1).checked_sub(self.max as usize)?;
-        if excess == 0 {
-            return None;
-        }
+        let recent: Vec<i64> = self.recent(past, now).collect();
+        let excess = (recent.len() + 1).checked_sub(self.max as usize)?;
         // The excess-th oldest of the recent ones has to leave the window first.
-        let leaving = recent().nth(excess - 1).copied().unwrap_or(end);
+        let leaving = recent.get(excess.checked_sub(1)?);
+        let passed = leaving.map_or(0, |at| micros(now) - at);
         Some(Duration::from_micros(
-            (leaving - start).max(1).unsigned_abs(),
+            (micros_of(self.window) - passed).max(1).unsigned_abs(),
         ))
+    }
+
+    /// Those of the window that ends now, oldest first.
+    ///
+    /// What lies ahead by up to a window comes from another machine's clock, and counts as now. What
+    /// lies further ahead comes from a clock that was set back: counting it would refuse everyone
+    /// until that time is reached again.
+    fn recent(&self, past: &Instants, now: Timestamp) -> impl Iterator<Item = i64> {
+        let (now, window) = (micros(now), micros_of(self.window));
+        past.0
+            .iter()
+            .filter(move |&&at| now - window < at && at <= now + window)
+            .map(move |&at| at.min(now))
     }
 }
 
@@ -64,11 +71,11 @@ impl Instants {
         self.0.iter().flat_map(|at| at.to_be_bytes()).collect()
     }
 
-    /// Notes an event, and forgets all but the last `keep`.
-    pub fn note(&mut self, now: Timestamp, keep: u32) {
+    /// Notes an event, and forgets what no longer counts in the budget.
+    pub fn note(&mut self, now: Timestamp, budget: Budget) {
+        self.0 = budget.recent(self, now).collect();
         self.0.push(micros(now));
-        self.0.sort_unstable();
-        let surplus = self.0.len().saturating_sub(keep as usize);
+        let surplus = self.0.len().saturating_sub(budget.max as usize);
         self.0.drain(..surplus);
     }
 
@@ -77,15 +84,6 @@ impl Instants {
         if let Some(place) = self.0.iter().rposition(|&known| known == micros(at)) {
             self.0.remove(place);
         }
-    }
-
-    /// How long until the last event is this far away; `None` when it is.
-    pub fn wait_after_last(&self, apart: Duration, now: Timestamp) -> Option<Duration> {
-        let passed = micros(now) - self.0.last()?;
-        // An event further ahead than that comes from a clock that was set back.
-        let wait = micros_of(apart) - passed;
-        (wait > 0 && passed >= -micros_of(apart))
-            .then(|| Duration::from_micros(wait.unsigned_abs()))
     }
 }
 
@@ -107,7 +105,7 @@ impl Rate {
     /// The same rate with room for `factor` times as many.
     pub const fn times(self, factor: u32) -> Self {
         Self {
-            burst: self.burst * factor,
+            burst: self.burst.saturating_mul(factor),
             period: self.period,
         }
     }
@@ -133,9 +131,13 @@ impl Rate {
         let now = micros(now);
         let spacing = micros_of(spaced_by.period) / i64::from(spaced_by.burst.max(1));
         let room = spacing * i64::from(self.burst.max(1));
-        // An arrival beyond now + period comes from a clock that was set back: it says nothing.
-        let end = now + micros_of(spaced_by.period);
-        let arrival = kept.filter(|&kept| kept <= end).unwrap_or(now).max(now);
+        let full = now + micros_of(spaced_by.period);
+        // A little beyond full is another machine's clock. A period beyond it is a clock that was
+        // set back: keeping to it would refuse everyone until that time is reached again.
+        let arrival = kept
+            .filter(|&kept| kept <= full + micros_of(spaced_by.period))
+            .unwrap_or(now)
+            .clamp(now, full);
         let next = arrival + spacing;
         if next - now > room {
             return Err(Duration::from_micros((next - now - room).unsigned_abs()));
@@ -201,43 +203,51 @@ mod tests {
         let budget = Budget::new(2, Duration::from_secs(60));
         let mut past = Instants::default();
         assert_eq!(budget.wait(&past, at(0)), None);
-        past.note(at(0), 2);
-        past.note(at(30), 2);
+        past.note(at(0), budget);
+        past.note(at(30), budget);
         assert_eq!(budget.wait(&past, at(31)), Some(Duration::from_secs(29)));
         assert_eq!(budget.wait(&past, at(60)), None);
-        past.note(at(60), 2);
+        past.note(at(60), budget);
         assert_eq!(budget.wait(&past, at(61)), Some(Duration::from_secs(29)));
     }
 
     #[test]
     fn a_clock_set_back_locks_nobody_out_for_longer_than_two_windows() {
-        let minute = Duration::from_secs(60);
-        let budget = Budget::new(1, minute);
+        let budget = Budget::new(1, Duration::from_secs(60));
+        for ahead in [1, 60, 61, 100_000] {
+            let mut past = Instants::default();
+            past.note(at(ahead), budget);
+            assert!(budget.wait(&past, at(0)) <= Some(Duration::from_secs(60)));
+            assert_eq!(budget.wait(&past, at(121)), None, "{ahead} s");
+            // And what comes now is counted, not what lies ahead in its stead.
+            past.note(at(121), budget);
+            assert!(budget.wait(&past, at(122)).is_some(), "{ahead} s");
+        }
+        let rate = Rate::new(3, Duration::from_secs(30));
+        for ahead in [1, 30, 60, 61, 100_000] {
+            let kept = Some(at(ahead).as_microsecond());
+            assert!(rate.admit(rate, kept, at(60)).is_ok(), "{ahead} s");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_lags_behind_another_gives_nothing_back() {
+        let budget = Budget::new(2, Duration::from_secs(60));
         let mut past = Instants::default();
-        past.note(at(100_000), 1);
-        assert_eq!(budget.wait(&past, at(0)), None);
-        assert_eq!(past.wait_after_last(minute, at(0)), None);
-        // A little ahead, as another machine's clock may be, it counts.
-        assert_eq!(
-            budget.wait(&past, at(99_999)),
-            Some(Duration::from_secs(61))
-        );
-        assert_eq!(
-            past.wait_after_last(minute, at(99_999)),
-            Some(Duration::from_secs(61))
-        );
-        assert_eq!(past.wait_after_last(minute, at(100_060)), None);
-        let rate = Rate::new(1, Duration::from_secs(30));
-        let ahead = Some(at(100_000).as_microsecond());
-        assert!(rate.admit(rate, ahead, at(0)).is_ok());
-        assert!(rate.admit(rate, ahead, at(99_999)).is_err());
+        past.note(at(5), budget);
+        past.note(at(5), budget);
+        assert_eq!(budget.wait(&past, at(0)), Some(Duration::from_secs(60)));
+        let rate = Rate::new(3, Duration::from_secs(30));
+        let kept = Some(at(5 + 30).as_microsecond());
+        assert!(rate.admit(rate, kept, at(0)).is_err());
     }
 
     #[test]
     fn an_event_taken_back_leaves_its_room() {
+        let budget = Budget::new(5, Duration::from_secs(60));
         let mut past = Instants::default();
-        past.note(at(1), 5);
-        past.note(at(2), 5);
+        past.note(at(1), budget);
+        past.note(at(2), budget);
         past.take_back(at(1));
         past.take_back(at(77));
         assert_eq!(Instants::from_bytes(&past.to_bytes()), past);
@@ -277,7 +287,7 @@ mod tests {
             for gap in gaps {
                 now += gap;
                 match budget.wait(&past, at(now)) {
-                    None => { past.note(at(now), max); admitted.push(now); }
+                    None => { past.note(at(now), budget); admitted.push(now); }
                     Some(wait) => {
                         // What it says is enough, and not a second more than needed.
                         let later = at(now).checked_add(SignedDuration::try_from(wait).unwrap()).unwrap();

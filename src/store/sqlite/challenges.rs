@@ -58,7 +58,7 @@ impl Challenges for Sqlite {
                 let mut tries = instants(c, &name)?;
                 let wait = budget.wait(&tries, now).filter(|_| limits.enabled);
                 if wait.is_none() {
-                    tries.note(now, budget.max);
+                    tries.note(now, budget);
                     keep_instants(c, &name, &tries, after(now, budget.window))?;
                 }
                 Ok(wait)
@@ -306,7 +306,7 @@ fn redeem(
         Outcome::Wrong { tries_left, counts } => {
             if counts {
                 keep(c, address, purpose, &challenge)?;
-                wrong.note(now, limits.guesses.max);
+                wrong.note(now, limits.guesses);
                 keep_instants(c, &name, &wrong, after(now, limits.guesses.window))?;
             }
             Redeemed::Wrong { tries_left }
@@ -381,9 +381,8 @@ fn sends_wait(
     let sent = instants(c, &send_budget(address, purpose))?;
     let mailbox = instants(c, &mailbox_budget(address))?;
     let used_here = current.is_some_and(|challenge| challenge.state == State::Spent { by: client });
-    let gap = sent
-        .wait_after_last(limits.sends_apart, now)
-        .filter(|_| !used_here);
+    let apart = Budget::new(1, limits.sends_apart);
+    let gap = apart.wait(&sent, now).filter(|_| !used_here);
     let waits = [
         gap,
         limits.sends.wait(&sent, now),
@@ -406,7 +405,7 @@ fn count_send(
     ];
     for (name, budget) in budgets {
         let mut sent = instants(c, &name)?;
-        sent.note(now, budget.max);
+        sent.note(now, budget);
         keep_instants(c, &name, &sent, after(now, budget.window))?;
     }
     Ok(())

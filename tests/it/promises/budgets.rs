@@ -32,6 +32,7 @@ on_every_backend!(
     a_right_password_is_given_back_even_if_no_mail_may_be_sent,
     only_the_try_that_was_right_is_given_back,
     an_operator_gives_every_budget_back,
+    a_clock_set_back_locks_no_address_out,
     without_limits_only_wrong_guesses_are_refused,
 );
 
@@ -355,6 +356,24 @@ async fn an_operator_gives_every_budget_back(on: Backend) {
     }
     assert_eq!(reserve(&world, at(1)).await, None);
     world.refused(login(&eve, 1), at(1)).await;
+}
+
+/// A machine started with its clock at next year, and was put right.
+async fn a_clock_set_back_locks_no_address_out(on: Backend) {
+    let world = World::new(on);
+    let next_year = at(365 * DAY);
+    world.sent(login(&ada(), 1), next_year).await;
+    for _ in 0..20 {
+        assert_eq!(reserve(&world, next_year).await, None);
+    }
+    let sent = world.sent(login(&ada(), 2), at(0)).await;
+    // No code lives longer than fifteen minutes, by any clock.
+    assert_eq!(sent.expires_at, at(15 * MINUTE));
+    assert_eq!(reserve(&world, at(0)).await, None);
+    assert_eq!(world.refused(login(&ada(), 2), at(1)).await, 59.0);
+    world
+        .accepted(&ada(), Purpose::Login, guess(1), at(1))
+        .await;
 }
 
 async fn without_limits_only_wrong_guesses_are_refused(on: Backend) {
