@@ -261,3 +261,6 @@ fn parse<T: serde::de::DeserializeOwned>(json: &str) -> rusqlite::Result<T> {
 fn json<T: serde::Serialize>(record: &T) -> String {
     serde_json::to_string(record).expect("records are plain data with text keys")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::{Sqlite, json, parse};
@@ -166,9 +166,12 @@ impl Challenges for Sqlite {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, Error> {
+        let lifetime = self.rules.codes.lifetime;
         self.writer
             .run(move |c| {
-                let mut swept = 0;
+                // Overdue for as long as a code lives: its code is over, and nobody could read it.
+                let stale = now.as_microsecond() - micros(lifetime);
+                let mut swept = c.execute("DELETE FROM outbox WHERE due_at < ?1", [stale])?;
                 for table in ["challenges", "budgets", "limits"] {
                     let delete = format!("DELETE FROM {table} WHERE expires_at <= ?1");
                     swept += c.prepare_cached(&delete)?.execute([now.as_microsecond()])?;
@@ -320,42 +323,56 @@ fn redeem(
 fn take_letters(c: &Connection, most: u32, now: Timestamp) -> rusqlite::Result<Vec<DueLetter>> {
     let mut select = c.prepare_cached(
         "SELECT letter, address, purpose, challenge, version, attempts FROM outbox
-         WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
+         WHERE due_at <= ?1 ORDER BY due_at",
     )?;
-    let rows = select.query_map((now.as_microsecond(), most), |row| {
-        let purpose: String = row.get(2)?;
-        Ok((
-            Purpose::parse(&purpose),
-            DueLetter {
-                letter: parse(row.get_ref(0)?.as_str()?)?,
-                address: row.get(1)?,
-                purpose: Purpose::parse(&purpose).unwrap_or(Purpose::Login),
-                challenge: ChallengeId(row.get(3)?),
-                version: row.get(4)?,
-                attempts: row.get(5)?,
-                code: None,
-            },
-        ))
-    })?;
+    let mut rows = select.query([now.as_microsecond()])?;
     let mut due = Vec::new();
-    for row in rows {
-        let (known_purpose, mut letter) = row?;
-        // A purpose of a newer release is left for it.
-        if known_purpose.is_none() {
-            continue;
+    while due.len() < most as usize
+        && let Some(row) = rows.next()?
+    {
+        // What a newer release wrote is left for it, and must not hold up the rest.
+        if let Some(letter) = known(due_letter(c, row, now))?.flatten() {
+            due.push(letter);
         }
-        c.prepare_cached("UPDATE outbox SET due_at = ?2 WHERE id = ?1")?
-            .execute((
-                letter.letter.id.as_bytes(),
-                after(now, LEASE).as_microsecond(),
-            ))?;
-        let challenge = load_by_normal(c, &letter.address, letter.purpose)?;
-        letter.code = challenge
-            .filter(|challenge| challenge.id == letter.challenge)
-            .and_then(|challenge| due_code(&challenge, letter.version, now));
-        due.push(letter);
+    }
+    drop(rows);
+    let leased_until = after(now, LEASE).as_microsecond();
+    let mut lease = c.prepare_cached("UPDATE outbox SET due_at = ?2 WHERE id = ?1")?;
+    for letter in &due {
+        lease.execute((letter.letter.id.as_bytes(), leased_until))?;
     }
     Ok(due)
+}
+
+/// Reads an entry with its code. `None`: its purpose is of a newer release.
+fn due_letter(
+    c: &Connection,
+    row: &Row<'_>,
+    now: Timestamp,
+) -> rusqlite::Result<Option<DueLetter>> {
+    let Some(purpose) = Purpose::parse(row.get_ref(2)?.as_str()?) else {
+        return Ok(None);
+    };
+    let (address, id): (String, _) = (row.get(1)?, ChallengeId(row.get(3)?));
+    let version = row.get(4)?;
+    let challenge = load_by_normal(c, &address, purpose)?.filter(|found| found.id == id);
+    Ok(Some(DueLetter {
+        letter: parse(row.get_ref(0)?.as_str()?)?,
+        address,
+        purpose,
+        challenge: id,
+        version,
+        attempts: row.get(5)?,
+        code: challenge.and_then(|found| due_code(&found, version, now)),
+    }))
+}
+
+/// `None` for a record that this release cannot read.
+fn known<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
+    match read {
+        Err(rusqlite::Error::FromSqlConversionFailure(..)) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 fn due_code(challenge: &Challenge, version: u32, now: Timestamp) -> Option<DueCode> {

@@ -16,6 +16,9 @@ use crate::store::{AuditRow, Created, Error, Users};
 const COLUMNS: &str = "id, email, spelling, full_name, password_hash, language, gender, birth_year, \
                        status, generation, created_at, updated_at";
 
+/// As many as a sweep works off at a time.
+const FOLLOW_UPS_MAX: usize = 100;
+
 #[async_trait]
 impl Users for Sqlite {
     async fn find(&self, email: &EmailAddress) -> Result<Option<User>, Error> {
@@ -96,7 +99,11 @@ impl Users for Sqlite {
                 c.execute("DELETE FROM audit WHERE at < ?1", [before])?;
                 let gone =
                     "DELETE FROM users WHERE status = 'pending_deletion' AND updated_at < ?1";
-                c.execute(gone, [before]).map(|count| count as u64)
+                let count = c.execute(gone, [before])?;
+                // What was to follow from their changes goes with them.
+                let orphans = "DELETE FROM follow_ups WHERE user_id NOT IN (SELECT id FROM users)";
+                c.execute(orphans, [])?;
+                Ok(count as u64)
             })
             .await
     }
@@ -198,7 +205,7 @@ fn write_follow_up(
 
 fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowUp>> {
     let mut select = c.prepare_cached(
-        "SELECT id, user_id, task FROM follow_ups WHERE created_at < ?1 ORDER BY created_at LIMIT 100",
+        "SELECT id, user_id, task FROM follow_ups WHERE created_at < ?1 ORDER BY created_at",
     )?;
     let rows = select.query_map([before.as_microsecond()], |row| {
         Ok((
@@ -209,6 +216,9 @@ fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowU
     })?;
     let mut found = Vec::new();
     for row in rows {
+        if found.len() == FOLLOW_UPS_MAX {
+            break;
+        }
         let (id, user_id, task) = row?;
         // A task of a newer release is left for it; a user who is gone has nothing to follow.
         if let (Some(task), Some(user)) = (FollowUpTask::parse(&task), get(c, user_id)?) {
