@@ -148,3 +148,6 @@ fn run(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Error>
     }
     say("COMMIT")
 }
+
+#[cfg(test)]
+mod tests;
