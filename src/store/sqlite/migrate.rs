@@ -131,3 +131,6 @@ fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
     copy.execute_batch("VACUUM")?;
     copy.close().map_err(|(_, error)| error)
 }
+
+#[cfg(test)]
+mod tests;
