@@ -28,6 +28,8 @@ const READERS: usize = 4;
 const BUSY: Duration = Duration::from_secs(5);
 /// Statements kept prepared per connection: more than there are.
 const STATEMENTS: usize = 96;
+/// How long a check's write stands for those that follow: anyone may ask, and each costs a fsync.
+const CHECKED_FOR: Duration = Duration::from_secs(1);
 
 /// An open store.
 pub struct Sqlite {
@@ -37,6 +39,8 @@ pub struct Sqlite {
     next_reader: AtomicUsize,
     rules: Rules,
     clock: fn() -> Timestamp,
+    /// When a check last wrote.
+    checked_at: Mutex<Option<Timestamp>>,
     /// Held while the service runs on this file.
     _lock: Option<File>,
 }
@@ -106,6 +110,7 @@ impl Sqlite {
             next_reader: AtomicUsize::new(0),
             rules,
             clock,
+            checked_at: Mutex::new(None),
             _lock: lock,
         })
     }
@@ -152,11 +157,29 @@ impl Store for Sqlite {
     }
 
     async fn check(&self) -> Result<Timestamp, Error> {
-        // A write, because a full disk can still be read.
-        self.writer
-            .run(|c| c.execute("UPDATE schema SET version = version", []))
-            .await?;
-        Ok((self.clock)())
+        let now = (self.clock)();
+        self.read(|c| c.query_row("SELECT version FROM schema", [], |_| Ok(())))?;
+        if !self.was_just_checked(now) {
+            // A write, because a full disk can still be read.
+            self.writer
+                .run(|c| c.execute("UPDATE schema SET version = version", []))
+                .await?;
+            *self.checked_at() = Some(now);
+        }
+        Ok(now)
+    }
+}
+
+impl Sqlite {
+    fn was_just_checked(&self, now: Timestamp) -> bool {
+        self.checked_at()
+            .is_some_and(|at| now.duration_since(at).unsigned_abs() < CHECKED_FOR)
+    }
+
+    fn checked_at(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.checked_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -169,3 +169,36 @@ async fn what_was_to_follow_goes_with_an_erased_account() {
     });
     assert_eq!(count.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn a_check_writes_once_a_second_however_often_it_is_asked() {
+    let mut store = Sqlite::memory(rules()).unwrap();
+    let writes = async |store: &Sqlite| store.writer.run(|c| Ok(c.total_changes())).await.unwrap();
+    let before = writes(&store).await;
+    store.clock = || at(0);
+    for _ in 0..100 {
+        assert_eq!(store.check().await.unwrap(), at(0));
+    }
+    assert_eq!(writes(&store).await, before + 1);
+    store.clock = || at(1);
+    assert_eq!(store.check().await.unwrap(), at(1));
+    assert_eq!(writes(&store).await, before + 2);
+}
+
+#[tokio::test]
+async fn a_check_fails_while_nothing_can_be_written() {
+    let mut store = Sqlite::memory(rules()).unwrap();
+    store.clock = || at(0);
+    // In memory, reads and writes share one connection.
+    let read_only = |is| {
+        store
+            .read(move |c| c.pragma_update(None, "query_only", is))
+            .unwrap()
+    };
+    read_only(true);
+    for _ in 0..2 {
+        assert!(matches!(store.check().await, Err(Error::Unavailable(_))));
+    }
+    read_only(false);
+    store.check().await.unwrap();
+}
