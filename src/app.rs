@@ -128,16 +128,30 @@ impl App {
         let _ = self.letters.try_send(letter);
     }
 
-    /// Reports a security event.
+    /// Reports a security event: logged now, its row written soon.
     pub fn audit(
+        &self,
+        caller: &Caller,
+        what: (&'static str, &'static str),
+        user: Option<UserId>,
+        email: Option<&EmailAddress>,
+        now: Timestamp,
+    ) {
+        self.audit
+            .record(self.event(caller, what, user, email, now));
+    }
+
+    /// A security event, for a change of an account that writes the row itself. What came of it is
+    /// logged with [`Audit::log`].
+    pub fn event(
         &self,
         caller: &Caller,
         (event, outcome): (&'static str, &'static str),
         user: Option<UserId>,
         email: Option<&EmailAddress>,
         now: Timestamp,
-    ) {
-        self.audit.record(AuditRow {
+    ) -> AuditRow {
+        AuditRow {
             id: entropy::row_id(now),
             at: now,
             event,
@@ -146,7 +160,7 @@ impl App {
             subject: email.map(|email| self.keys.pseudonym(email.normal())),
             client: Some(caller.client),
             request_id: caller.request_id.to_string(),
-        });
+        }
     }
 
     /// What new passwords have to be.

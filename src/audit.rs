@@ -35,6 +35,14 @@ impl Audit {
 
     /// Logs an event now and has its row written.
     pub fn record(&self, row: AuditRow) {
+        self.log(&row);
+        if self.rows.try_send(row).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs an event whose row is written already, with the change that it reports.
+    pub fn log(&self, row: &AuditRow) {
         tracing::info!(
             target: "aidlc_auth::audit",
             event = row.event,
@@ -45,9 +53,6 @@ impl Audit {
             request_id = row.request_id,
             "{} {}", row.event, row.outcome
         );
-        if self.rows.try_send(row).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     /// Counts a request that a limit refused: those come by the thousand and are no rows.

@@ -6,7 +6,6 @@ use axum::extract::State;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::entropy;
 use crate::error::{Error, Invalid, Why};
 use crate::http::describe::{BodyProblems, OriginProblem, Outages, SessionProblem};
 use crate::http::form::{self, Context, Form, FromForm};
@@ -153,13 +152,14 @@ async fn change_profile(
     change: ProfileChange,
 ) -> Result<Json<view::User>, Error> {
     let (now, user) = (app.now(), signed_in.user_id());
+    let audit = app.event(caller, ("profile", "changed"), Some(user), None, now);
     let changed = app
         .stores
         .users
-        .change_profile(user, &change, entropy::row_id(now), now)
+        .change_profile(user, &change, &audit)
         .await?;
     let follow_up = changed.ok_or(Error::SessionRequired)?;
-    app.audit(caller, ("profile", "changed"), Some(user), None, now);
+    app.audit.log(&audit);
     // Carried into the sessions before the answer; if that fails, the sweep does it.
     follow_up::perform(&app.stores, &follow_up, now).await?;
     Ok(Json((&follow_up.user).into()))

@@ -90,28 +90,26 @@ pub trait Users: Store {
     /// An account by its id, in whatever status.
     async fn get(&self, id: UserId) -> Result<Option<User>>;
 
-    /// Writes a new account, unless its address is taken. Writing the same id again is no error:
-    /// the process that wrote it first may have died before it could say so.
-    async fn create(&self, user: &User) -> Result<Created>;
+    /// Writes a new account and its audit row, unless its address is taken. Writing the same id
+    /// again is no error: the process that wrote it first may have died before it could say so.
+    async fn create(&self, user: &User, audit: &AuditRow) -> Result<Created>;
 
-    /// Merges a change into a profile and writes the follow-up that carries it into sessions.
-    /// `None`: there is no such active account.
+    /// Merges a change into a profile, with its audit row and, under the same id, the follow-up that
+    /// carries it into sessions. `None`: there is no such active account.
     async fn change_profile(
         &self,
         id: UserId,
         change: &ProfileChange,
-        follow_up: Uuid,
-        now: Timestamp,
+        audit: &AuditRow,
     ) -> Result<Option<FollowUp>>;
 
-    /// Sets what the account at an address may do, raises its generation, and writes the follow-up
-    /// that ends what was granted before. `None`: there is no such account.
+    /// Sets what the account at an address may do and raises its generation, with the audit row and,
+    /// under the same id, the follow-up that ends what was granted before. `None`: no such account.
     async fn set_status(
         &self,
         email: &EmailAddress,
         status: Status,
-        follow_up: Uuid,
-        now: Timestamp,
+        audit: &AuditRow,
     ) -> Result<Option<FollowUp>>;
 
     /// Follow-ups written before `before` that nobody has finished, oldest first.

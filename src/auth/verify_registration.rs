@@ -62,7 +62,14 @@ pub async fn post(
     // a code that a stranger's form is attached to: the stranger's password must not get in.
     let is_own_form = !challenge.contested || handle.is_some_and(|handle| handle.vouched);
     let user = new_user(&form.email, registration, is_own_form, now);
-    let user = match app.stores.users.create(&user).await? {
+    let audit = app.event(
+        &caller,
+        ("register", "completed"),
+        Some(user.id),
+        Some(&user.email),
+        now,
+    );
+    let user = match app.stores.users.create(&user, &audit).await? {
         Created::Written => Some(user),
         Created::AlreadyThere => app
             .stores
@@ -82,13 +89,7 @@ pub async fn post(
     let Some(user) = user.filter(|_| is_finished) else {
         return Err(form.refused(&app, &caller, "register", &Redeemed::Gone, now));
     };
-    app.audit(
-        &caller,
-        ("register", "completed"),
-        Some(user.id),
-        Some(&user.email),
-        now,
-    );
+    app.audit.log(&audit);
     let answer = (StatusCode::CREATED, transport);
     start_session(
         &app,

@@ -11,7 +11,7 @@ use crate::entropy;
 use crate::model::email_address::EmailAddress;
 use crate::model::user::{Status, User};
 use crate::store::sqlite::Use;
-use crate::store::{self, Stores};
+use crate::store::{self, AuditRow, Stores};
 use crate::work::follow_up;
 
 /// What to do to the account at an address.
@@ -76,12 +76,18 @@ async fn show(stores: &Stores, email: &EmailAddress) -> Result<()> {
 }
 
 async fn set(stores: &Stores, email: &EmailAddress, status: Status, now: Timestamp) -> Result<()> {
-    let change = stores
-        .users
-        .set_status(email, status, entropy::row_id(now), now)
-        .await?;
-    let Some(change) = change else {
-        bail!("no account has this address")
+    let audit = AuditRow {
+        id: entropy::row_id(now),
+        at: now,
+        event: "account",
+        outcome: status.as_str(),
+        user: None,
+        subject: None,
+        client: None,
+        request_id: "operator".into(),
+    };
+    let Some(change) = stores.users.set_status(email, status, &audit).await? else {
+        bail!("no account has this address");
     };
     // A service that runs beside this sees it at the next request: both read the same store.
     follow_up::perform(stores, &change, now).await?;

@@ -11,7 +11,7 @@ use crate::model::limit::{Budget, Rate};
 use crate::model::outbox::{Letter, LetterKind};
 use crate::model::session::SessionRules;
 use crate::model::user::{Profile, ProfileChange, Status, User, UserId};
-use crate::store::{Challenges as _, LimitRules, Open, Users as _};
+use crate::store::{AuditRow, Challenges as _, LimitRules, Open, Users as _};
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -135,12 +135,13 @@ async fn letters_of_a_newer_release_hold_up_no_others() {
 async fn follow_ups_of_a_newer_release_hold_up_no_others() {
     let store = Sqlite::memory(rules()).unwrap();
     let user = user(1);
-    store.create(&user).await.unwrap();
+    store.create(&user, &born(&user)).await.unwrap();
     for n in 0..=150 {
         let id = Uuid::from_bytes([n; 16]);
         let change = ProfileChange::default();
-        let changed = store.change_profile(user.id, &change, id, at(n.into()));
-        changed.await.unwrap();
+        let audit = audit(id, at(n.into()));
+        let changed = store.change_profile(user.id, &change, &audit).await;
+        changed.unwrap();
     }
     write(
         &store,
@@ -156,10 +157,13 @@ async fn what_was_to_follow_goes_with_an_erased_account() {
     let store = Sqlite::memory(rules()).unwrap();
     let (gone, stays) = (user(1), user(2));
     for user in [&gone, &stays] {
-        store.create(user).await.unwrap();
+        store.create(user, &born(user)).await.unwrap();
         let (id, status) = (user.id.0, Status::PendingDeletion);
         let at = at(if user == &gone { 0 } else { 100 });
-        store.set_status(&user.email, status, id, at).await.unwrap();
+        store
+            .set_status(&user.email, status, &audit(id, at))
+            .await
+            .unwrap();
     }
     assert_eq!(store.erase(at(50)).await.unwrap(), 1);
     let count = store.read(|c| {
@@ -201,4 +205,23 @@ async fn a_check_fails_while_nothing_can_be_written() {
     }
     read_only(false);
     store.check().await.unwrap();
+}
+
+/// The audit row of a change of an account; the follow-up gets its id.
+pub(super) fn audit(id: Uuid, at: Timestamp) -> AuditRow {
+    AuditRow {
+        id,
+        at,
+        event: "account",
+        outcome: "changed",
+        user: None,
+        subject: None,
+        client: None,
+        request_id: "r".into(),
+    }
+}
+
+/// The audit row of an account's birth, with an id that no change has.
+pub(super) fn born(user: &User) -> AuditRow {
+    audit(Uuid::from_u128(!user.id.0.as_u128()), user.created_at)
 }

@@ -29,26 +29,25 @@ impl Users for Sqlite {
         self.read(|c| get(c, id))
     }
 
-    async fn create(&self, user: &User) -> Result<Created, Error> {
-        let user = user.clone();
-        self.writer.run(move |c| create(c, &user)).await
+    async fn create(&self, user: &User, audit: &AuditRow) -> Result<Created, Error> {
+        let (user, audit) = (user.clone(), audit.clone());
+        self.writer.run(move |c| create(c, &user, &audit)).await
     }
 
     async fn change_profile(
         &self,
         id: UserId,
         change: &ProfileChange,
-        follow_up: Uuid,
-        now: Timestamp,
+        audit: &AuditRow,
     ) -> Result<Option<FollowUp>, Error> {
-        let change = change.clone();
+        let (change, audit) = (change.clone(), audit.clone());
         self.writer
             .run(move |c| {
                 let Some(mut user) = get(c, id)?.filter(User::may_sign_in) else {
                     return Ok(None);
                 };
                 change.apply_to(&mut user.profile);
-                write_follow_up(c, user, FollowUpTask::RenewSessions, follow_up, now)
+                write_follow_up(c, user, FollowUpTask::RenewSessions, &audit)
             })
             .await
     }
@@ -57,10 +56,9 @@ impl Users for Sqlite {
         &self,
         email: &EmailAddress,
         status: Status,
-        follow_up: Uuid,
-        now: Timestamp,
+        audit: &AuditRow,
     ) -> Result<Option<FollowUp>, Error> {
-        let email = email.clone();
+        let (email, audit) = (email.clone(), audit.clone());
         self.writer
             .run(move |c| {
                 let Some(mut user) = find(c, email.normal())? else {
@@ -68,7 +66,7 @@ impl Users for Sqlite {
                 };
                 user.status = status;
                 user.generation += 1;
-                write_follow_up(c, user, FollowUpTask::EndEverything, follow_up, now)
+                write_follow_up(c, user, FollowUpTask::EndEverything, &audit)
             })
             .await
     }
@@ -146,7 +144,7 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
-fn create(c: &Connection, user: &User) -> rusqlite::Result<Created> {
+fn create(c: &Connection, user: &User, audit: &AuditRow) -> rusqlite::Result<Created> {
     if get(c, user.id)?.is_some() {
         return Ok(Created::AlreadyThere);
     }
@@ -154,6 +152,7 @@ fn create(c: &Connection, user: &User) -> rusqlite::Result<Created> {
         return Ok(Created::AddressTaken);
     }
     write(c, user)?;
+    append(c, audit)?;
     Ok(Created::Written)
 }
 
@@ -181,25 +180,32 @@ fn write(c: &Connection, user: &User) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Writes a changed user together with what has to follow.
+/// Writes a changed user together with what is said of it and what has to follow.
 fn write_follow_up(
     c: &Connection,
     mut user: User,
     task: FollowUpTask,
-    id: Uuid,
-    now: Timestamp,
+    audit: &AuditRow,
 ) -> rusqlite::Result<Option<FollowUp>> {
-    user.updated_at = user.moved_on(now);
+    user.updated_at = user.moved_on(audit.at);
     write(c, &user)?;
+    append(
+        c,
+        &AuditRow {
+            user: Some(user.id),
+            ..audit.clone()
+        },
+    )?;
     c.prepare_cached(
         "INSERT INTO follow_ups (id, user_id, task, created_at) VALUES (?1, ?2, ?3, ?4)",
     )?
     .execute((
-        id.as_bytes(),
+        audit.id.as_bytes(),
         user.id.0.as_bytes(),
         task.as_str(),
-        now.as_microsecond(),
+        audit.at.as_microsecond(),
     ))?;
+    let id = audit.id;
     Ok(Some(FollowUp { id, user, task }))
 }
 

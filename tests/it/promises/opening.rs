@@ -7,7 +7,7 @@ use aidlc_auth::store::Users;
 use aidlc_auth::store::sqlite::{Sqlite, Use};
 use tempfile::TempDir;
 
-use super::world::{ada, at, rules, user};
+use super::world::{ada, at, born, rules, user};
 
 fn folder() -> TempDir {
     TempDir::new().unwrap()
@@ -76,12 +76,12 @@ async fn an_operator_works_beside_the_server() {
     let path = folder.path().join("auth.db");
     let server = serve(&path);
     let ada = user(1, &ada(), at(0));
-    server.create(&ada).await.unwrap();
+    server.create(&ada, &born(&ada)).await.unwrap();
 
     let operator = Sqlite::open(&path, Use::Operate, rules()).unwrap();
     assert_eq!(operator.find(&ada.email).await.unwrap(), Some(ada.clone()));
     let eve = user(2, &super::world::address("eve@example.org"), at(1));
-    operator.create(&eve).await.unwrap();
+    operator.create(&eve, &born(&eve)).await.unwrap();
     assert_eq!(server.get(eve.id).await.unwrap(), Some(eve));
     server.check().await.unwrap();
 }
@@ -91,7 +91,7 @@ async fn what_was_answered_outlives_the_process() {
     let folder = folder();
     let path = folder.path().join("data/deeper/auth.db");
     let ada = user(1, &ada(), at(0));
-    serve(&path).create(&ada).await.unwrap();
+    serve(&path).create(&ada, &born(&ada)).await.unwrap();
     assert_eq!(serve(&path).get(ada.id).await.unwrap(), Some(ada));
 }
 

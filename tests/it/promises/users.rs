@@ -7,7 +7,7 @@ use aidlc_auth::model::user::{FollowUpTask, Gender, ProfileChange, Status, User}
 use aidlc_auth::store::{AuditRow, Created};
 use uuid::Uuid;
 
-use super::world::{DAY, World, ada, address, at, user, user_id};
+use super::world::{DAY, World, ada, address, at, audit, born, user, user_id};
 use super::{Backend, on_every_backend};
 
 on_every_backend!(
@@ -37,7 +37,7 @@ fn id(n: u8) -> Uuid {
 /// A world with Ada's account, `user(1, …)`.
 async fn with_ada(on: Backend) -> (World, User) {
     let (world, user) = (World::new(on), user(1, &ada(), at(0)));
-    let created = world.users.create(&user).await.unwrap();
+    let created = world.users.create(&user, &born(&user)).await.unwrap();
     assert_eq!(created, Created::Written);
     (world, user)
 }
@@ -45,7 +45,7 @@ async fn with_ada(on: Backend) -> (World, User) {
 async fn set_status(world: &World, status: Status, n: u8) -> User {
     let set = world
         .users
-        .set_status(&ada(), status, id(n), at(n.into()))
+        .set_status(&ada(), status, &audit(id(n), at(n.into())))
         .await;
     set.unwrap().unwrap().user
 }
@@ -78,7 +78,7 @@ async fn an_account_is_read_as_it_was_written(on: Backend) {
     bare.password = None;
     bare.profile.birth_year = None;
     for user in [full, bare] {
-        world.users.create(&user).await.unwrap();
+        world.users.create(&user, &born(&user)).await.unwrap();
         let read = world.users.get(user.id).await.unwrap();
         assert_eq!(read.as_ref(), Some(&user));
         assert_eq!(world.users.find(&user.email).await.unwrap(), read);
@@ -101,7 +101,7 @@ async fn writing_an_account_twice_writes_it_once(on: Backend) {
     let (world, ada) = with_ada(on).await;
     let mut again = ada.clone();
     again.profile.full_name = "Someone else".into();
-    let created = world.users.create(&again).await.unwrap();
+    let created = world.users.create(&again, &born(&again)).await.unwrap();
     assert_eq!(created, Created::AlreadyThere);
     assert_eq!(world.users.get(ada.id).await.unwrap(), Some(ada));
 }
@@ -109,7 +109,7 @@ async fn writing_an_account_twice_writes_it_once(on: Backend) {
 async fn an_address_has_one_account(on: Backend) {
     let (world, ada) = with_ada(on).await;
     let second = user(2, &address("ADA@example.org"), at(1));
-    let created = world.users.create(&second).await.unwrap();
+    let created = world.users.create(&second, &born(&second)).await.unwrap();
     assert_eq!(created, Created::AddressTaken);
     assert_eq!(world.users.get(second.id).await.unwrap(), None);
     assert_eq!(world.users.find(&ada.email).await.unwrap(), Some(ada));
@@ -121,12 +121,12 @@ async fn a_withdrawn_account_lets_go_of_its_address(on: Backend) {
     assert_eq!(world.users.find(&ada()).await.unwrap(), None);
     assert_eq!(world.users.get(first.id).await.unwrap(), Some(withdrawn));
     let second = user(2, &ada(), at(2));
-    let created = world.users.create(&second).await.unwrap();
+    let created = world.users.create(&second, &born(&second)).await.unwrap();
     assert_eq!(created, Created::Written);
     // The second may go the same way.
     set_status(&world, Status::PendingDeletion, 3).await;
     let third = user(3, &ada(), at(4));
-    let created = world.users.create(&third).await.unwrap();
+    let created = world.users.create(&third, &born(&third)).await.unwrap();
     assert_eq!(created, Created::Written);
     assert_eq!(world.users.find(&ada()).await.unwrap(), Some(third));
 }
@@ -135,7 +135,11 @@ async fn a_deactivated_account_keeps_its_address(on: Backend) {
     let (world, _) = with_ada(on).await;
     let deactivated = set_status(&world, Status::Deactivated, 1).await;
     assert!(!deactivated.may_sign_in());
-    let created = world.users.create(&user(2, &ada(), at(2))).await.unwrap();
+    let created = world
+        .users
+        .create(&user(2, &ada(), at(2)), &born(&user(2, &ada(), at(2))))
+        .await
+        .unwrap();
     assert_eq!(created, Created::AddressTaken);
     let active = set_status(&world, Status::Active, 3).await;
     assert!(active.may_sign_in());
@@ -146,7 +150,7 @@ async fn no_change_reaches_an_account_that_is_not_active(on: Backend) {
     let change = async |n: u8, user| {
         let changed = world
             .users
-            .change_profile(user, &renamed("Eve"), id(n), at(n.into()))
+            .change_profile(user, &renamed("Eve"), &audit(id(n), at(n.into())))
             .await;
         changed.unwrap()
     };
@@ -170,7 +174,7 @@ async fn a_change_merges_and_clears(on: Backend) {
     };
     let changed = world
         .users
-        .change_profile(ada.id, &change, id(1), at(1))
+        .change_profile(ada.id, &change, &audit(id(1), at(1)))
         .await;
     let follow_up = changed.unwrap().unwrap();
     assert_eq!(follow_up.id, id(1));
@@ -190,7 +194,7 @@ async fn a_change_moves_updated_at_even_if_the_clock_does_not(on: Backend) {
     for (n, now) in (1..).zip([at(5), at(5), at(-100), at(6)]) {
         let changed = world
             .users
-            .change_profile(ada.id, &renamed("A"), id(n), now)
+            .change_profile(ada.id, &renamed("A"), &audit(id(n), now))
             .await;
         changed.unwrap().unwrap();
         let read = world.users.get(ada.id).await.unwrap().unwrap();
@@ -199,7 +203,7 @@ async fn a_change_moves_updated_at_even_if_the_clock_does_not(on: Backend) {
     }
     let set = world
         .users
-        .set_status(&ada.email, Status::Active, id(9), at(0))
+        .set_status(&ada.email, Status::Active, &audit(id(9), at(0)))
         .await;
     assert!(set.unwrap().unwrap().user.updated_at > last);
 }
@@ -208,7 +212,7 @@ async fn a_change_does_not_raise_the_generation(on: Backend) {
     let (world, ada) = with_ada(on).await;
     let changed = world
         .users
-        .change_profile(ada.id, &renamed("A"), id(1), at(1))
+        .change_profile(ada.id, &renamed("A"), &audit(id(1), at(1)))
         .await;
     let follow_up = changed.unwrap().unwrap();
     assert_eq!(follow_up.user.generation, ada.generation);
@@ -220,7 +224,7 @@ async fn every_status_raises_the_generation(on: Backend) {
     for (n, status) in (1..).zip(statuses) {
         let set = world
             .users
-            .set_status(&ada.email, status, id(n), at(n.into()))
+            .set_status(&ada.email, status, &audit(id(n), at(n.into())))
             .await;
         let follow_up = set.unwrap().unwrap();
         assert_eq!(follow_up.task, FollowUpTask::EndEverything);
@@ -236,14 +240,14 @@ async fn nobody_at_an_address_has_a_status(on: Backend) {
     let eve = address("eve@example.org");
     let set = world
         .users
-        .set_status(&eve, Status::Deactivated, id(1), at(1))
+        .set_status(&eve, Status::Deactivated, &audit(id(1), at(1)))
         .await;
     assert_eq!(set.unwrap(), None);
     // Nor is a withdrawn account brought back by its old address.
     set_status(&world, Status::PendingDeletion, 2).await;
     let set = world
         .users
-        .set_status(&ada(), Status::Active, id(3), at(3))
+        .set_status(&ada(), Status::Active, &audit(id(3), at(3)))
         .await;
     assert_eq!(set.unwrap(), None);
     assert_eq!(world.users.follow_ups(at(DAY)).await.unwrap().len(), 1);
@@ -254,7 +258,7 @@ async fn follow_ups_are_listed_until_they_are_done(on: Backend) {
     for n in [1, 2, 3] {
         let changed = world
             .users
-            .change_profile(ada.id, &renamed("A"), id(9 - n), at(n.into()))
+            .change_profile(ada.id, &renamed("A"), &audit(id(9 - n), at(n.into())))
             .await;
         changed.unwrap().unwrap();
     }
@@ -284,9 +288,17 @@ async fn a_follow_up_carries_the_user_as_it_is_now(on: Backend) {
 async fn withdrawn_accounts_are_erased_when_they_are_old(on: Backend) {
     let (world, gone) = with_ada(on).await;
     set_status(&world, Status::PendingDeletion, 10).await;
-    world.users.create(&user(2, &ada(), at(11))).await.unwrap();
+    world
+        .users
+        .create(&user(2, &ada(), at(11)), &born(&user(2, &ada(), at(11))))
+        .await
+        .unwrap();
     set_status(&world, Status::PendingDeletion, 20).await;
-    world.users.create(&user(3, &ada(), at(0))).await.unwrap();
+    world
+        .users
+        .create(&user(3, &ada(), at(0)), &born(&user(3, &ada(), at(0))))
+        .await
+        .unwrap();
     set_status(&world, Status::Deactivated, 1).await;
 
     assert_eq!(world.users.erase(at(10)).await.unwrap(), 0);

@@ -7,8 +7,8 @@ use aidlc_auth::store::{Admitted, Created, Found, Opened, Redeemed, Refresh, Ref
 use tokio::task::JoinSet;
 
 use super::world::{
-    World, ada, address, at, client, digest, form_guess, guess, login, long, registration, user,
-    user_id,
+    World, ada, address, at, born, client, digest, form_guess, guess, login, long, registration,
+    user, user_id,
 };
 use super::{Backend, on_every_backend};
 
@@ -218,7 +218,10 @@ async fn four_spellings_from_32_tasks_are_one_account(on: Backend) {
         let typed = spellings[usize::from(n % 4)];
         async move {
             users
-                .create(&user(n, &address(typed), at(0)))
+                .create(
+                    &user(n, &address(typed), at(0)),
+                    &born(&user(n, &address(typed), at(0))),
+                )
                 .await
                 .unwrap()
         }
@@ -237,7 +240,12 @@ async fn the_same_account_from_32_tasks_is_written_once(on: Backend) {
     let world = World::new(on);
     let created = volley(32, |_| {
         let users = world.users.clone();
-        async move { users.create(&user(1, &ada(), at(0))).await.unwrap() }
+        async move {
+            users
+                .create(&user(1, &ada(), at(0)), &born(&user(1, &ada(), at(0))))
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert_eq!(count(&created, |c| *c == Created::Written), 1);

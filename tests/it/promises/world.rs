@@ -20,7 +20,7 @@ use aidlc_auth::model::session::{Digest, Method, Session, SessionId, SessionRule
 use aidlc_auth::model::user::{PasswordHash, Profile, Registration, Status, User, UserId};
 use aidlc_auth::store::sqlite::{Sqlite, Use};
 use aidlc_auth::store::{
-    Challenges, LimitRules, NewSession, Open, Opened, Redeemed, Rules, Sessions, Users,
+    AuditRow, Challenges, LimitRules, NewSession, Open, Opened, Redeemed, Rules, Sessions, Users,
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -350,4 +350,23 @@ pub fn snapshot(user: UserId, full_name: &str, updated_at: Timestamp) -> Snapsho
         language: None,
         updated_at,
     }
+}
+
+/// The audit row of a change of an account; the follow-up gets its id.
+pub fn audit(id: Uuid, at: Timestamp) -> AuditRow {
+    AuditRow {
+        id,
+        at,
+        event: "account",
+        outcome: "changed",
+        user: None,
+        subject: None,
+        client: None,
+        request_id: "r".into(),
+    }
+}
+
+/// The audit row of an account's birth, with an id that no change has.
+pub fn born(user: &User) -> AuditRow {
+    audit(Uuid::from_u128(!user.id.0.as_u128()), user.created_at)
 }

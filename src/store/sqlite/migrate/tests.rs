@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::outbox::LetterKind;
-use crate::store::sqlite::tests::{at, login, rules, user};
+use crate::store::sqlite::tests::{at, born, login, rules, user};
 use crate::store::sqlite::{Sqlite, Use};
 use crate::store::{Challenges as _, Users as _};
 
@@ -108,7 +108,7 @@ async fn original() -> Original {
     let server = Sqlite::open(&folder.path().join("auth.db"), Use::Serve, rules()).unwrap();
     let mut account = user(1);
     account.profile.full_name = KEPT.into();
-    server.create(&account).await.unwrap();
+    server.create(&account, &born(&account)).await.unwrap();
     for n in 1..=50 {
         let mut open = login(n);
         open.letter.to = format!("{LEFT_OUT}@example.org");
@@ -176,7 +176,11 @@ async fn a_backup_can_be_served_from() {
     let original = original().await;
     let backup = original.back_up("backup.db").unwrap();
     // What comes after the backup is not in it.
-    original.server.create(&user(2)).await.unwrap();
+    original
+        .server
+        .create(&user(2), &born(&user(2)))
+        .await
+        .unwrap();
     let restored = Sqlite::open(&backup, Use::Serve, rules()).unwrap();
     let account = restored.get(user(1).id).await.unwrap().unwrap();
     assert_eq!(account.profile.full_name, KEPT);
