@@ -391,6 +391,9 @@ pub enum End {
 pub trait Sessions: Store {
     /// Writes a session, ending the one it replaces and those over the most there may be, nearest
     /// their end first. `false`: its generation is behind, nothing was written.
+    ///
+    /// Known gap: a profile that changed since the user was read is not in the new session's copy
+    /// until it changes again; `/api/profile` always shows the present one.
     async fn create(&self, new: NewSession, now: Timestamp) -> Result<bool>;
 
     /// Looks a token up: one plain read.

@@ -69,7 +69,11 @@ impl Sqlite {
         };
         let explain = |error: rusqlite::Error| format!("{}: {error}", path.display());
         let mut main = connect(path).map_err(explain)?;
-        migrate::run(&mut main).map_err(|why| format!("{}: {why}", path.display()))?;
+        let migrated = match usage {
+            Use::Serve => migrate::run(&mut main),
+            Use::Operate => migrate::check(&main),
+        };
+        migrated.map_err(|why| format!("{}: {why}", path.display()))?;
         let mut readers = Vec::new();
         for _ in 0..READERS {
             let reader = connect(path).map_err(explain)?;

@@ -226,19 +226,10 @@ fn opened(c: &Connection, open: Open, rules: &Rules, now: Timestamp) -> rusqlite
         keep_instants(c, &name, &tries, after(now, limits.password_tries.window))?;
     }
     let current = load(c, address, purpose)?;
-    let wait = match service_wait(c, "code", limits.service_requests, open.yields, limits, now)? {
-        Some(wait) => Some(wait),
-        None => sends_wait(
-            c,
-            address,
-            purpose,
-            current.as_ref(),
-            open.client,
-            limits,
-            now,
-        )?,
-    };
-    if let Some(wait) = wait {
+    let full = service_wait(c, "code", limits.service_requests, open.yields, limits, now)?;
+    let client = open.client;
+    let soon = sends_wait(c, address, purpose, current.as_ref(), client, limits, now)?;
+    if let Some(wait) = full.max(soon) {
         if open.ask.registration.is_some() {
             contest(c, address, purpose, current, now)?;
         }
@@ -253,15 +244,7 @@ fn opened(c: &Connection, open: Open, rules: &Rules, now: Timestamp) -> rusqlite
     let letter = open.letter.for_challenge(&challenge);
     keep_letter(c, &letter, address, purpose, &challenge, now)?;
 
-    let next = sends_wait(
-        c,
-        address,
-        purpose,
-        Some(&challenge),
-        open.client,
-        limits,
-        now,
-    )?;
+    let next = sends_wait(c, address, purpose, Some(&challenge), client, limits, now)?;
     Ok(Opened::Sent {
         id: challenge.id,
         expires_at: challenge.expires_at,

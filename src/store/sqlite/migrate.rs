@@ -40,20 +40,8 @@ pub fn run(connection: &mut Connection) -> Result<(), String> {
              ) STRICT;",
         )
         .map_err(explain)?;
-    let found: Option<(i64, i64)> = transaction
-        .query_row("SELECT version, oldest_compatible FROM schema", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()
-        .map_err(explain)?;
-    let (found, oldest) = found.unwrap_or((0, 0));
+    let found = version(&transaction)?;
     let ours = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if oldest > ours {
-        return Err(format!(
-            "this database needs a release that knows schema {oldest} or later, and this one knows {ours}: \
-             start the newer release, or restore the backup made before it"
-        ));
-    }
     for (migration, version) in MIGRATIONS.iter().zip(1..) {
         let checksum = digest(&SHA256, migration.as_bytes());
         let known: Option<Vec<u8>> = transaction
@@ -93,6 +81,39 @@ pub fn run(connection: &mut Connection) -> Result<(), String> {
             .map_err(explain)?;
     }
     transaction.commit().map_err(explain)
+}
+
+/// Looks whether this release can work with a schema, and changes nothing: an operator's command must
+/// not migrate beneath an older release that is serving.
+pub fn check(connection: &Connection) -> Result<(), String> {
+    let found = version(connection)?;
+    if found < MIGRATIONS.len() as i64 {
+        return Err(format!(
+            "this database has schema {found}, and this release works with {}: use the release that serves \
+             it, or start this one first, which brings it up to date",
+            MIGRATIONS.len()
+        ));
+    }
+    Ok(())
+}
+
+/// The schema's version, if this release may touch it.
+fn version(connection: &Connection) -> Result<i64, String> {
+    let found = connection
+        .query_row("SELECT version, oldest_compatible FROM schema", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+        .map_err(|error| error.to_string())?;
+    let (found, oldest) = found.unwrap_or((0, 0));
+    if oldest > MIGRATIONS.len() as i64 {
+        return Err(format!(
+            "this database needs a release that knows schema {oldest} or later, and this one knows {}: \
+             start the newer release, or restore the backup made before it",
+            MIGRATIONS.len()
+        ));
+    }
+    Ok(found)
 }
 
 /// Copies a database while it may be in use, without what must not travel.

@@ -47,7 +47,26 @@ impl Users for Sqlite {
                     return Ok(None);
                 };
                 change.apply_to(&mut user.profile);
-                write_follow_up(c, user, FollowUpTask::RenewSessions, &audit)
+                user.updated_at = user.moved_on(audit.at);
+                // Only what changed: a word that a newer release wrote in another field stays.
+                c.prepare_cached(
+                    "UPDATE users SET updated_at = ?2, full_name = coalesce(?3, full_name),
+                         language = iif(?4, ?5, language), gender = iif(?6, ?7, gender),
+                         birth_year = iif(?8, ?9, birth_year)
+                     WHERE id = ?1",
+                )?
+                .execute((
+                    id.0.as_bytes(),
+                    user.updated_at.as_microsecond(),
+                    &change.full_name,
+                    change.language.is_some(),
+                    change.language.flatten().map(Language::as_str),
+                    change.gender.is_some(),
+                    change.gender.flatten().map(Gender::as_str),
+                    change.birth_year.is_some(),
+                    change.birth_year.flatten(),
+                ))?;
+                follow(c, user, FollowUpTask::RenewSessions, &audit).map(Some)
             })
             .await
     }
@@ -66,7 +85,17 @@ impl Users for Sqlite {
                 };
                 user.status = status;
                 user.generation += 1;
-                write_follow_up(c, user, FollowUpTask::EndEverything, &audit)
+                user.updated_at = user.moved_on(audit.at);
+                c.prepare_cached(
+                    "UPDATE users SET status = ?2, generation = ?3, updated_at = ?4 WHERE id = ?1",
+                )?
+                .execute((
+                    user.id.0.as_bytes(),
+                    status.as_str(),
+                    user.generation,
+                    user.updated_at.as_microsecond(),
+                ))?;
+                follow(c, user, FollowUpTask::EndEverything, &audit).map(Some)
             })
             .await
     }
@@ -151,19 +180,16 @@ fn create(c: &Connection, user: &User, audit: &AuditRow) -> rusqlite::Result<Cre
     if find(c, user.email.normal())?.is_some() {
         return Ok(Created::AddressTaken);
     }
-    write(c, user)?;
+    insert(c, user)?;
     append(c, audit)?;
     Ok(Created::Written)
 }
 
-fn write(c: &Connection, user: &User) -> rusqlite::Result<()> {
-    let replace = format!(
-        "INSERT INTO users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-         ON CONFLICT (id) DO UPDATE SET
-             email = ?2, spelling = ?3, full_name = ?4, password_hash = ?5, language = ?6, gender = ?7,
-             birth_year = ?8, status = ?9, generation = ?10, updated_at = ?12"
+fn insert(c: &Connection, user: &User) -> rusqlite::Result<()> {
+    let insert = format!(
+        "INSERT INTO users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     );
-    c.prepare_cached(&replace)?.execute((
+    c.prepare_cached(&insert)?.execute((
         user.id.0.as_bytes(),
         user.email.normal(),
         user.email.spelling(),
@@ -180,15 +206,13 @@ fn write(c: &Connection, user: &User) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Writes a changed user together with what is said of it and what has to follow.
-fn write_follow_up(
+/// Writes what is said of a change, and what has to follow it.
+fn follow(
     c: &Connection,
-    mut user: User,
+    user: User,
     task: FollowUpTask,
     audit: &AuditRow,
-) -> rusqlite::Result<Option<FollowUp>> {
-    user.updated_at = user.moved_on(audit.at);
-    write(c, &user)?;
+) -> rusqlite::Result<FollowUp> {
     append(
         c,
         &AuditRow {
@@ -206,7 +230,7 @@ fn write_follow_up(
         audit.at.as_microsecond(),
     ))?;
     let id = audit.id;
-    Ok(Some(FollowUp { id, user, task }))
+    Ok(FollowUp { id, user, task })
 }
 
 fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowUp>> {

@@ -50,6 +50,19 @@ fn a_schema_that_needs_a_newer_release_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn an_operator_beside_an_older_release_migrates_nothing() {
+    let connection = migrated();
+    assert_eq!(check(&connection), Ok(()));
+    connection
+        .execute_batch("UPDATE schema SET version = 0")
+        .unwrap();
+    let before = whole(&connection);
+    let why = check(&connection).unwrap_err();
+    assert!(why.contains("use the release that serves it"), "{why}");
+    assert_eq!(whole(&connection), before);
+}
+
+#[test]
 fn a_newer_schema_that_we_can_work_with_is_left_alone() {
     let mut connection = migrated();
     connection
