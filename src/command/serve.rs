@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, rules};
 use crate::clock::SystemClock;
@@ -58,7 +58,14 @@ async fn service(config: Config) -> Result<()> {
 
     let workers = Workers::start(&app, queues);
     let (drain, shutdown) = serve::shutdown();
-    tokio::spawn(stop_on_signal(Arc::clone(&app), drain, drain_delay));
+    // Listened for before anyone is told that the service runs.
+    let signals = Signals::listen().context("signals cannot be listened for")?;
+    tokio::spawn(stop_on_signal(
+        Arc::clone(&app),
+        signals,
+        drain,
+        drain_delay,
+    ));
     tracing::info!(%address, "listening");
     telemetry::started();
     let cut = serve::serve(listener, http::router(&app), limits, shutdown).await;
@@ -184,28 +191,40 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
+/// The two ways of asking a process to stop.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
+    }
+}
+
 /// At the first SIGTERM or SIGINT: not ready, then no new connections, then the end. At the second: the end.
-async fn stop_on_signal(app: Arc<App>, drain: Drain, delay: Duration) {
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        // Then the system's own way of ending a process is left; dropping `drain` here would stop us now.
-        return std::future::pending().await;
-    };
-    let mut asked = async || {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    };
-    asked().await;
+async fn stop_on_signal(app: Arc<App>, mut signals: Signals, drain: Drain, delay: Duration) {
+    signals.next().await;
     tracing::info!("stopping: not ready any more, finishing what is under way");
     app.drain();
-    // Load balancers need a moment to notice before connections are refused.
+    let finishing = async {
+        // Load balancers need a moment to notice before connections are refused.
+        tokio::time::sleep(delay).await;
+        drain.begin();
+        std::future::pending().await
+    };
     tokio::select! {
-        () = tokio::time::sleep(delay) => {}
-        () = asked() => {}
+        () = finishing => {}
+        () = signals.next() => {}
     }
-    drain.begin();
-    asked().await;
     tracing::warn!("stopped at once, as asked twice; nothing that was acknowledged is lost");
     std::process::exit(1);
 }
