@@ -14,9 +14,13 @@ use super::{
 impl Http {
     pub(super) fn read(reader: &mut Reader, environment: Environment) -> Self {
         let development = environment == Environment::Development;
-        let port = reader.number("port", 1..=65535);
+        let port = reader.number("port", 0..=65535);
         reader.assume("drain_delay_seconds", if development { "0" } else { "5" });
-        let local = format!("http://localhost:{port}");
+        // A port that the system is to pick is not known yet.
+        let local = match port {
+            0 => "http://localhost".to_owned(),
+            port => format!("http://localhost:{port}"),
+        };
         assume_or_ask(
             reader,
             environment,

@@ -145,6 +145,13 @@ fn development_needs_nothing() {
 }
 
 #[test]
+fn port_0_is_any_free_one() {
+    let config = load(&[("PORT", "0")]).unwrap();
+    assert_eq!(config.http.port, 0);
+    assert_eq!(config.http.public_url.as_str(), "http://localhost");
+}
+
+#[test]
 fn production_starts_with_what_it_needs() {
     let config = load(&PRODUCTION).unwrap();
     assert_eq!(config.http.drain_delay, Duration::from_secs(5));
@@ -181,7 +188,7 @@ fn all_errors_come_at_once_each_with_key_source_and_remedy() {
         lines,
         [
             "LOG_FORMAT (environment): \"xml\" is not one of its values. Use one of: text, json.",
-            "PORT (environment): \"80a\" is not a whole number in range. Give a whole number from 1 to 65535.",
+            "PORT (environment): \"80a\" is not a whole number in range. Give a whole number from 0 to 65535.",
             "code_ttl_seconds (auth.toml:3): is a number with a fraction, where text, a whole number, true or false belongs. Settings are flat: write `name = value`, without sections.",
             "max_sessions (auth.toml:1): \"0\" is not a whole number in range. Give a whole number from 1 to 100.",
             "prot (auth.toml:2): is no setting of this service. Perhaps `port` was meant.",
@@ -306,7 +313,6 @@ fn each_wrong_value_is_refused_by_name() {
     for (name, value) in [
         ("HOST", "0.0.0.0:8001"),
         ("HOST", "a b"),
-        ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "-1"),
         ("PORT", "+"),
