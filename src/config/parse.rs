@@ -10,6 +10,7 @@ use super::problem::Refused;
 use super::reader::Reader;
 use super::url::{DatabaseUrl, RedisUrl};
 use super::{Environment, MailTransport};
+use crate::mail::smtp::SmtpUrl;
 
 /// What the word means.
 pub fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, Refused> {
@@ -65,14 +66,11 @@ pub fn proxy(text: &str) -> Result<IpNet, Refused> {
 
 /// The mail server; `mail/smtp.rs` reads the rest of it.
 pub fn smtp_url(text: &str) -> Result<SecretString, Refused> {
-    if text.starts_with("smtp://") || text.starts_with("smtps://") {
-        return Ok(text.into());
-    }
     let remedy = "Write smtp://user:password@host:587 or smtps://user:password@host:465";
-    Err(Refused::new(
-        "does not begin with smtp:// or smtps://",
-        remedy,
-    ))
+    match SmtpUrl::parse(text) {
+        Ok(_) => Ok(text.into()),
+        Err(why) => Err(Refused::new(format!("cannot be used: {why}"), remedy)),
+    }
 }
 
 /// `address` or `Name <address>`, as far as a header line is safe with it; the mailer reads the rest.
