@@ -130,7 +130,11 @@ impl Rate {
     ) -> Result<i64, Duration> {
         let now = micros(now);
         let spacing = micros_of(spaced_by.period) / i64::from(spaced_by.burst.max(1));
-        let room = spacing * i64::from(self.burst.max(1));
+        // Not `spacing * burst`: a rate of more than one event a microsecond has a spacing of 0, and
+        // would refuse whatever is judged a moment late.
+        let room = i128::from(micros_of(spaced_by.period)) * i128::from(self.burst.max(1))
+            / i128::from(spaced_by.burst.max(1));
+        let room = i64::try_from(room).unwrap_or(i64::MAX / 4);
         let full = now + micros_of(spaced_by.period);
         // A little beyond full is another machine's clock. A period beyond it is a clock that was
         // set back: keeping to it would refuse everyone until that time is reached again.
@@ -263,6 +267,13 @@ mod tests {
         }
         assert_eq!(rate.admit(rate, kept, at(0)), Err(Duration::from_secs(10)));
         assert!(rate.admit(rate, kept, at(10)).is_ok());
+    }
+
+    #[test]
+    fn a_rate_beyond_the_clock_refuses_nobody_who_is_judged_late() {
+        let rate = Rate::new(1_000_000_000, Duration::from_secs(300));
+        let kept = rate.admit(rate, None, at(1)).unwrap();
+        assert!(rate.admit(rate, Some(kept), at(0)).is_ok());
     }
 
     #[test]
