@@ -1,0 +1,404 @@
+//! kill -9 under load, over and over: nothing that was acknowledged is lost, nothing that ended returns.
+//!
+//! `KILL_ROUNDS` sets how often; 50 take about a minute.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::world::{
+    Answer, Folder, Mail, RAISED_LIMITS, REGISTRATION, SIGN_IN, Server, registration,
+};
+
+const CLIENTS: usize = 8;
+/// A round is over after so many answers, or fewer.
+const ANSWERS_MAX: usize = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost() {
+    let rounds = std::env::var("KILL_ROUNDS").map_or(50, |text| text.parse().unwrap());
+    let mut settings = RAISED_LIMITS.to_vec();
+    // A letter of a killed process waits for its lease; long runs must not outlive their codes.
+    settings.extend([("CODE_TTL_SECONDS", "3600"), ("PASSWORD_HASH_THREADS", "2")]);
+    let (folder, mut ledger) = (Folder::new(), Ledger::default());
+    for round in 0..rounds {
+        let server = Arc::new(folder.server(&settings).await);
+        ledger.check_what_was_left(&server).await;
+        let left = load_until_killed(&server, round).await;
+        ledger.take_over(&server, left).await;
+    }
+
+    let server = folder.server(&settings).await;
+    ledger.check_what_was_left(&server).await;
+    ledger.wait_for_late_letters(&server).await;
+    ledger.check_what_was_settled(&server).await;
+    println!("{rounds} kills: {}", ledger.summary());
+    assert!(ledger.lost.is_empty(), "LOST: {:#?}", ledger.lost);
+    assert!(
+        rounds < 10 || ledger.covers_every_step(),
+        "{}",
+        ledger.summary()
+    );
+}
+
+/// What a client does, in order. `acknowledged` counts the answered ones.
+const STEPS: [&str; 7] = [
+    "register",
+    "verify-registration",
+    "session",
+    "login",
+    "verify-login",
+    "refresh",
+    "logout",
+];
+const REGISTERED: usize = 1;
+const VERIFIED: usize = 2;
+const SIGNED_IN: usize = 5;
+const REFRESHED: usize = 6;
+const SIGNED_OUT: usize = 7;
+
+/// One address and what its client was told.
+#[derive(Debug, Default, Clone)]
+struct Account {
+    email: String,
+    acknowledged: usize,
+    /// The next step was sent, and the service died before it answered: it may have happened or not.
+    in_doubt: bool,
+    registration: Asked,
+    sign_in: Asked,
+    first_token: String,
+    second_token: String,
+    refreshed_token: String,
+}
+
+/// A code that was asked for and, once it was read, the code.
+#[derive(Debug, Default, Clone)]
+struct Asked {
+    challenge_id: String,
+    code: String,
+}
+
+/// Clients at work until the service is killed, at a moment that falls anywhere in their work.
+async fn load_until_killed(server: &Arc<Server>, round: usize) -> Vec<Account> {
+    let answers_until_death = usize::from(aidlc_auth::entropy::random::<1>()[0]) % ANSWERS_MAX;
+    let load = Arc::new(Load {
+        answers: AtomicUsize::new(0),
+        until_death: answers_until_death,
+        death: Notify::new(),
+    });
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        let (server, load) = (Arc::clone(server), Arc::clone(&load));
+        clients.spawn(async move {
+            let mut accounts = Vec::new();
+            loop {
+                let email = format!("r{round}c{client}n{}@example.org", accounts.len());
+                let mut account = Account {
+                    email,
+                    ..Account::default()
+                };
+                let went_on = account.go(&server, &load).await;
+                accounts.push(account);
+                if went_on.is_none() {
+                    return accounts;
+                }
+            }
+        });
+    }
+    load.death.notified().await;
+    server.process.signal("KILL");
+    clients.join_all().await.concat()
+}
+
+/// How far the load has come.
+struct Load {
+    answers: AtomicUsize,
+    until_death: usize,
+    death: Notify,
+}
+
+impl Load {
+    fn count(&self) {
+        if self.answers.fetch_add(1, Ordering::Relaxed) >= self.until_death {
+            self.death.notify_one();
+        }
+    }
+}
+
+impl Account {
+    /// All steps; `None` when the service died on the way.
+    async fn go(&mut self, server: &Server, load: &Load) -> Option<()> {
+        let form = registration(&self.email);
+        let asked = self.step(server, load, 202, None, Some(&form)).await?;
+        self.registration.challenge_id = asked.text("challenge_id");
+        self.registration.code = read_code(server, &self.email, REGISTRATION).await?;
+        let proof = self.proof(&self.registration);
+        let verified = self.step(server, load, 201, None, Some(&proof)).await?;
+        self.first_token = verified.text("session_token");
+        let token = self.first_token.clone();
+        self.step(server, load, 200, Some(&token), None).await?;
+        let email = json!({"email": self.email});
+        let asked = self.step(server, load, 202, None, Some(&email)).await?;
+        self.sign_in.challenge_id = asked.text("challenge_id");
+        self.sign_in.code = read_code(server, &self.email, SIGN_IN).await?;
+        let proof = self.proof(&self.sign_in);
+        let verified = self.step(server, load, 200, None, Some(&proof)).await?;
+        self.second_token = verified.text("session_token");
+        let refreshed = self.step(server, load, 200, Some(&token), None).await?;
+        self.refreshed_token = refreshed.text("session_token");
+        let token = self.second_token.clone();
+        self.step(server, load, 204, Some(&token), None).await?;
+        Some(())
+    }
+
+    /// The next step, whichever that is.
+    async fn step(
+        &mut self,
+        server: &Server,
+        load: &Load,
+        status: u16,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Option<Answer> {
+        self.in_doubt = true;
+        let step = STEPS[self.acknowledged];
+        let answered = match step {
+            "session" => server.try_get("/api/auth/session", token).await,
+            "refresh" => {
+                server
+                    .try_post("/api/auth/refresh-session", token, body)
+                    .await
+            }
+            step => {
+                server
+                    .try_post(&format!("/api/auth/{step}"), token, body)
+                    .await
+            }
+        };
+        let answer = answered.ok()?.is(status);
+        self.in_doubt = false;
+        self.acknowledged += 1;
+        load.count();
+        Some(answer)
+    }
+
+    fn proof(&self, asked: &Asked) -> Value {
+        json!({
+            "email": self.email,
+            "verification_code": asked.code,
+            "challenge_id": asked.challenge_id,
+        })
+    }
+
+    fn acknowledged(&self, step: usize) -> bool {
+        self.acknowledged >= step
+    }
+
+    /// Whether the step before was acknowledged and this one neither was nor may have happened.
+    fn rests_before(&self, step: usize) -> bool {
+        self.acknowledged == step - 1 && !self.in_doubt
+    }
+}
+
+/// The code in the log; `None` if the service dies before it gets there.
+async fn read_code(server: &Server, email: &str, subject: &str) -> Option<String> {
+    let found = server.log().find_mail(email, subject).await;
+    found.map(|mail| mail.code)
+}
+
+/// A spent code answers as a live one would to a wrong guess.
+fn is_refused(answer: &Answer) -> bool {
+    matches!(
+        answer.body["code"].as_str(),
+        Some("code_wrong" | "code_gone")
+    )
+}
+
+/// All that was acknowledged, what of it has been checked, and what was found missing.
+#[derive(Default)]
+struct Ledger {
+    /// Of the last round, not looked at yet.
+    left: Vec<Account>,
+    /// Whose letter was acknowledged and has not come yet.
+    waiting: Vec<Account>,
+    settled: Vec<Account>,
+    /// Every mail of every process so far.
+    post: HashMap<String, Vec<Mail>>,
+    /// How many accounts were cut off at each step, and how many of these in doubt.
+    cut_at: [(usize, usize); STEPS.len() + 1],
+    answers: usize,
+    lost: Vec<String>,
+}
+
+impl Ledger {
+    /// Notes what a round was told, after its process is gone.
+    async fn take_over(&mut self, server: &Server, accounts: Vec<Account>) {
+        server.log().whole().await;
+        self.read_post(server);
+        for account in &accounts {
+            let (cut, in_doubt) = &mut self.cut_at[account.acknowledged];
+            *cut += 1;
+            *in_doubt += usize::from(account.in_doubt);
+            self.answers += account.acknowledged;
+        }
+        self.left = accounts;
+    }
+
+    fn read_post(&mut self, server: &Server) {
+        for mail in server.log().mails() {
+            self.post.entry(mail.to.clone()).or_default().push(mail);
+        }
+    }
+
+    /// Checks the accounts of the last round, right after the restart.
+    async fn check_what_was_left(&mut self, server: &Server) {
+        for account in std::mem::take(&mut self.left) {
+            self.check(server, &account).await;
+            if account.rests_before(VERIFIED) || account.rests_before(SIGNED_IN) {
+                self.waiting.push(account);
+            } else {
+                self.settled.push(account);
+            }
+        }
+        for account in std::mem::take(&mut self.waiting) {
+            let subject = if account.acknowledged(VERIFIED) {
+                SIGN_IN
+            } else {
+                REGISTRATION
+            };
+            let mails = self.post.get(&account.email);
+            let mail =
+                mails.and_then(|mails| mails.iter().find(|mail| mail.is(&account.email, subject)));
+            match mail.cloned() {
+                Some(mail) => self.use_code(server, account, &mail.code).await,
+                None => self.waiting.push(account),
+            }
+        }
+    }
+
+    /// What must be so at once.
+    async fn check(&mut self, server: &Server, account: &Account) {
+        let mut expect = |what: &str, is_so: bool| {
+            if !is_so {
+                self.lost.push(format!("{what}: {account:?}"));
+            }
+        };
+        if account.acknowledged(VERIFIED) && !account.acknowledged(REFRESHED) {
+            // A refresh in doubt may have replaced the token; the old one then still has its grace.
+            let in_doubt = account.acknowledged == SIGNED_IN && account.in_doubt;
+            let is_live = in_doubt || server.is_live(&account.first_token).await;
+            expect("the first session", is_live);
+        }
+        if account.acknowledged(VERIFIED) {
+            let proof = account.proof(&account.registration);
+            let again = server.post("/api/auth/verify-registration", &proof).await;
+            expect("a spent registration code", is_refused(&again));
+        }
+        if account.acknowledged(SIGNED_IN) {
+            let proof = account.proof(&account.sign_in);
+            let again = server.post("/api/auth/verify-login", &proof).await;
+            expect("a spent sign-in code", is_refused(&again));
+        }
+        if account.acknowledged(REFRESHED) {
+            let is_live = server.is_live(&account.refreshed_token).await;
+            expect("the refreshed session", is_live);
+        }
+        if account.acknowledged(SIGNED_IN) && !account.acknowledged(SIGNED_OUT) {
+            let in_doubt = account.acknowledged == REFRESHED && account.in_doubt;
+            let is_live = in_doubt || server.is_live(&account.second_token).await;
+            expect("the second session", is_live);
+        }
+        if account.acknowledged(SIGNED_OUT) {
+            let is_out = !server.is_live(&account.second_token).await;
+            expect("the end of the second session", is_out);
+        }
+        if account.acknowledged == REGISTERED && account.in_doubt {
+            self.check_doubtful_account(server, account).await;
+        }
+    }
+
+    /// The registration was verified, or was not, or is claimed by the dead process for a moment:
+    /// the code opens the account, or the account is there, or the claim still runs.
+    async fn check_doubtful_account(&mut self, server: &Server, account: &Account) {
+        let proof = account.proof(&account.registration);
+        let answer = server.post("/api/auth/verify-registration", &proof).await;
+        if answer.status != 201 && !is_refused(&answer) {
+            self.lost
+                .push(format!("an account in doubt got {answer:?}: {account:?}"));
+        }
+    }
+
+    /// A code that was asked for before a kill is accepted after it, once.
+    async fn use_code(&mut self, server: &Server, mut account: Account, code: &str) {
+        let is_registration = !account.acknowledged(VERIFIED);
+        let (asked, path, status) = if is_registration {
+            (
+                &mut account.registration,
+                "/api/auth/verify-registration",
+                201,
+            )
+        } else {
+            (&mut account.sign_in, "/api/auth/verify-login", 200)
+        };
+        asked.code = code.to_owned();
+        let proof = account.proof(if is_registration {
+            &account.registration
+        } else {
+            &account.sign_in
+        });
+        let answer = server.post(path, &proof).await;
+        if answer.status != status {
+            self.lost
+                .push(format!("a code, refused with {answer:?}: {account:?}"));
+            return;
+        }
+        let token = answer.text("session_token");
+        if is_registration {
+            (account.first_token, account.acknowledged) = (token, VERIFIED);
+        } else {
+            (account.second_token, account.acknowledged) = (token, SIGNED_IN);
+        }
+        self.settled.push(account);
+    }
+
+    /// Letters of killed processes, sent by the last one when their leases are over.
+    async fn wait_for_late_letters(&mut self, server: &Server) {
+        for account in std::mem::take(&mut self.waiting) {
+            let subject = if account.acknowledged(VERIFIED) {
+                SIGN_IN
+            } else {
+                REGISTRATION
+            };
+            let mail = server.log().mail(&account.email, subject).await;
+            self.use_code(server, account, &mail.code).await;
+        }
+    }
+
+    /// Everything once more, at the end: what was there is there, what was over is over.
+    async fn check_what_was_settled(&mut self, server: &Server) {
+        for account in self.settled.clone() {
+            self.check(server, &account).await;
+        }
+    }
+
+    fn covers_every_step(&self) -> bool {
+        self.cut_at[..STEPS.len()].iter().all(|(cut, _)| *cut > 0)
+    }
+
+    fn summary(&self) -> String {
+        let mut text = format!(
+            "{} answers to {} addresses, {} lost; cut off before",
+            self.answers,
+            self.settled.len(),
+            self.lost.len(),
+        );
+        for (step, (cut, in_doubt)) in STEPS.iter().zip(self.cut_at) {
+            text.push_str(&format!(" {step} {cut} ({in_doubt} in doubt)"));
+        }
+        text
+    }
+}
