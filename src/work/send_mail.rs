@@ -43,7 +43,14 @@ pub async fn run(app: Arc<App>, mut letters: mpsc::Receiver<DueLetter>, mut stop
                 done.extend(ended.ok().flatten());
                 continue;
             }
-            _ = look.tick() => take_over(&app).await,
+            _ = look.tick() => {
+                let due = take_over(&app).await;
+                if due.len() == AT_ONCE {
+                    // There may be more, and their codes grow old: after these, look again at once.
+                    look.reset_immediately();
+                }
+                due
+            }
         };
         for letter in due {
             let (app, permit) = (Arc::clone(&app), Arc::clone(&room).acquire_owned().await);
