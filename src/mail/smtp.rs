@@ -1,10 +1,6 @@
 //! Mails over SMTP (RFC 5321), one at a time over connections that are kept.
 //!
-//! lettre speaks the protocol; the pool, the deadline and the dot-stuffing are ours. Its own pool
-//! takes a connection back when its future is dropped half-way, so after a time-out the next
-//! mail would read the previous one's reply and believe it; its async commands have no time-out;
-//! and it writes the final dot apart from the body, which costs 40 ms a mail (Nagle's algorithm
-//! against the delayed acknowledgement).
+//! lettre speaks the protocol; the pool, the deadline and the dot-stuffing are ours (why: [`Smtp`]).
 
 mod url;
 
@@ -40,6 +36,11 @@ const NOOP: Duration = Duration::from_secs(2);
 const PARKED_MAX: usize = 8;
 
 /// The mail server, and connections to it that wait for the next mail.
+///
+/// lettre's own pool takes a connection back when its future is dropped half-way, so after a
+/// time-out the next mail would read the previous one's reply and believe it; its async commands
+/// have no time-out; and it writes the final dot apart from the body, which costs 40 ms a mail
+/// (Nagle's algorithm against the delayed acknowledgement).
 pub struct Smtp {
     url: SmtpUrl,
     tls: TlsParameters,

@@ -83,7 +83,7 @@ pub enum Method {
 
 /// What an answer about the signed-in user needs, copied into each session so that a check is one read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Snapshot {
     pub id: Uuid,
     pub email: String,

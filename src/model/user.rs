@@ -59,7 +59,7 @@ impl Status {
 /// As people state it, if they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Gender {
     Male,
     Female,
@@ -99,7 +99,7 @@ pub struct Profile {
 
 /// A profile change: an outer `None` leaves a field alone, an inner one clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ProfileChange {
     pub full_name: Option<String>,
     pub language: Option<Option<Language>>,
