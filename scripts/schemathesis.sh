@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Holds the running service to its own description (/openapi.json) with Schemathesis: generated
+# requests, right and wrong ones, from a stranger and from someone signed in.
+#
+# Usage: scripts/schemathesis.sh. Needs python3 with venv and curl. Ends what it started.
+# SCHEMATHESIS_EXAMPLES (default 40) and SCHEMATHESIS_SEED (default 1) make it longer or different.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=4.32.5
+examples=${SCHEMATHESIS_EXAMPLES:-40}
+seed=${SCHEMATHESIS_SEED:-1}
+
+venv=target/schemathesis
+if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$version"; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version"
+fi
+cargo build --locked --quiet
+binary=$PWD/${CARGO_TARGET_DIR:-target}/debug/aidlc-auth
+
+folder=$(mktemp -d)
+log=$folder/log
+# Limits are off, because every generated request comes from one address and at once.
+(cd "$folder" && exec env PORT=0 HOST=127.0.0.1 LIMITS_ENABLED=false "$binary") >"$log" 2>&1 &
+service=$!
+trap 'kill "$service" 2>/dev/null || true; wait "$service" || true; rm -rf "$folder"' EXIT
+
+# waits_for PATTERN: the first match in the log, within 30 seconds.
+waits_for() {
+    for _ in $(seq 300); do
+        if grep -m 1 -oP -- "$1" "$log"; then return; fi
+        kill -0 "$service" || break
+        sleep 0.1
+    done
+    echo "the log never had $1:" >&2
+    cat "$log" >&2
+    return 1
+}
+
+url=http://127.0.0.1:$(waits_for 'listening address=127\.0\.0\.1:\K[0-9]+')
+
+post() {
+    curl -sS --fail-with-body -X POST "$url/api/auth/$1" -H 'Content-Type: application/json' -d "$2"
+}
+
+# sign_up NAME: a new account's session token.
+sign_up() {
+    local email=$1@example.com code
+    post register "{\"email\": \"$email\", \"password\": \"pass123\", \"full_name\": \"Test User\"}" >"$folder/asked"
+    code=$(waits_for "to=$email .* code=\\K[0-9]{6}")
+    post verify-registration "{\"email\": \"$email\", \"verification_code\": \"$code\"}" |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["session_token"])'
+}
+
+# run NAME OPTION...: one run over the description.
+run() {
+    echo "── schemathesis: $1"
+    shift
+    # Switched off, each for its reason:
+    #   positive_data_acceptance: right in shape is not right: no generated code is the mailed one,
+    #     and an address may be well-formed by the schema and still unmailable;
+    #   stateful: links between operations would need the mailed code, too.
+    "$venv/bin/st" run "$url/openapi.json" --no-color --seed "$seed" --max-examples "$examples" \
+        --phases examples,coverage,fuzzing --checks all \
+        --exclude-checks positive_data_acceptance \
+        --generation-database none --continue-on-failure --request-timeout 10 \
+        --warnings off "$@"
+}
+
+bearer() {
+    echo "Authorization: Bearer $(sign_up "$1")"
+}
+
+ends_its_session='^/api/auth/(logout|refresh-session)$'
+run 'a stranger'
+run 'someone signed in' -H "$(bearer ada)" --exclude-path-regex "$ends_its_session"
+# These two end the session that they are called with, so each has one of its own.
+run 'someone who refreshes' -H "$(bearer grace)" --include-path /api/auth/refresh-session
+run 'someone who leaves' -H "$(bearer mary)" --include-path /api/auth/logout
+
+if grep -E 'panicked|ERROR' "$log"; then
+    echo 'the service logged the errors above' >&2
+    exit 1
+fi
+echo 'schemathesis: no fault found'
