@@ -11,13 +11,15 @@ version=4.32.5
 examples=${SCHEMATHESIS_EXAMPLES:-40}
 seed=${SCHEMATHESIS_SEED:-1}
 
-venv=target/schemathesis
+# Absolute, because it runs in a folder of its own: it leaves its examples where it runs.
+venv=$PWD/target/schemathesis
+rules=$PWD/scripts/schemathesis.toml
 if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$version"; then
     python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version"
 fi
 cargo build --locked --quiet
-binary=$PWD/${CARGO_TARGET_DIR:-target}/debug/aidlc-auth
+binary=$PWD/target/debug/aidlc-auth
 
 folder=$(mktemp -d)
 log=$folder/log
@@ -57,15 +59,11 @@ sign_up() {
 run() {
     echo "── schemathesis: $1"
     shift
-    # Switched off, each for its reason:
-    #   positive_data_acceptance: right in shape is not right: no generated code is the mailed one,
-    #     and an address may be well-formed by the schema and still unmailable;
-    #   stateful: links between operations would need the mailed code, too.
-    "$venv/bin/st" run "$url/openapi.json" --no-color --seed "$seed" --max-examples "$examples" \
-        --phases examples,coverage,fuzzing --checks all \
-        --exclude-checks positive_data_acceptance \
-        --generation-database none --continue-on-failure --request-timeout 10 \
-        --warnings off "$@"
+    # Without the stateful phase: what follows from an answer here needs the mailed code.
+    (cd "$folder" && "$venv/bin/st" --config-file "$rules" run "$url/openapi.json" \
+        --no-color --seed "$seed" --max-examples "$examples" \
+        --phases examples,coverage,fuzzing --continue-on-failure \
+        --generation-database none --request-timeout 10 --warnings off "$@")
 }
 
 bearer() {

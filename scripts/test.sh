@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Runs every test, on a Debian or Ubuntu machine that has Rust and a C compiler: installs what else
+# is missing, and ends with 0 only if every test of every step passed.
+#
+# Usage: scripts/test.sh. KILL_ROUNDS=500 makes the kill -9 test longer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+summaries=()
+step=start
+trap 'code=$?; ((code == 0)) || echo "✗ failed: $step" >&2' EXIT
+
+# begins NAME, and ended: what a step is called and how long it took.
+begins() {
+    step=$1
+    began=$SECONDS
+    printf '\n━━ %s\n' "$step"
+}
+ended() {
+    summaries+=("$(printf '%5d s  %s' "$((SECONDS - began))" "$step${1:+: $1}")")
+}
+
+begins 'what the machine needs'
+for tool in cargo cc; do
+    command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust (https://rustup.rs) and gcc" >&2; exit 1; }
+done
+packages=()
+command -v curl >/dev/null || packages+=(curl ca-certificates)
+command -v python3 >/dev/null || packages+=(python3)
+# Debian splits venv off Python; what it lacks there is this module.
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+if ((${#packages[@]})); then
+    as_root=()
+    [[ $(id -u) == 0 ]] || as_root=(sudo)
+    echo "installing ${packages[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+else
+    echo 'nothing is missing'
+fi
+ended
+
+# A snapshot that differs fails; it is not written beside the old one.
+export INSTA_UPDATE=no
+log=target/test.log
+mkdir -p target
+begins 'unit and integration tests'
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --no-fail-fast 2>&1 | tee "$log"
+    counts=$(grep -E '^ +Summary \[' "$log" | tail -n 1 | sed 's/^ *//')
+else
+    # Runs the same tests, one binary after the other; building nextest would take longer than it saves.
+    cargo test --locked --no-fail-fast --lib --bins --tests 2>&1 | tee "$log"
+    counts=$(awk '/^test result:/ { passed += $4; failed += $6 } END { print passed " passed, " failed " failed" }' "$log")
+fi
+ended "$counts"
+
+begins 'examples in the documentation'
+cargo test --locked --doc
+ended
+
+begins 'scripts/schemathesis.sh'
+scripts/schemathesis.sh
+ended
+
+printf '\n━━ all passed\n'
+printf '%s\n' "${summaries[@]}"
