@@ -36,6 +36,12 @@ pub mod verify_registration;
 
 /// A code was asked for. Whether one went out, only the mailbox tells.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "message": "If this address can receive a code, it is on its way. Check your mailbox.",
+    "email": "test@example.com",
+    "challenge_id": "dev.AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v",
+    "expires_in": 900, "resend_after": 60,
+}))]
 pub struct CodeSent {
     /// For a person.
     message: &'static str,
@@ -162,6 +168,7 @@ impl Vouching {
 
 /// A code that came back, in its shape.
 #[derive(ToSchema)]
+#[schema(example = json!({"email": "test@example.com", "verification_code": "123456"}))]
 pub struct Verification {
     /// The address that the code was mailed to.
     #[schema(value_type = String, format = "email", max_length = 254, example = "test@example.com")]
@@ -292,6 +299,15 @@ pub(crate) fn open_handle(
 
 /// A session began.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "user": {
+        "id": "usr_0198c5a07d9c7f3e8a5b2d4c6e8f0a1b", "email": "test@example.com", "full_name": "Test User",
+        "language": null, "gender": null, "birth_year": null, "password_set": true,
+        "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T09:00:00Z",
+    },
+    "session_token": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA.AZjFoH2cfz6KWy1MboPwKg",
+    "token_type": "Bearer", "expires_at": "2026-11-23T09:00:00Z",
+}))]
 pub struct SessionStarted {
     /// Whose.
     user: view::User,

@@ -20,6 +20,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// Whether the service can do its work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({"status": "ok"}))]
 pub struct Health {
     /// `failing` if any dependency is.
     status: Status,
@@ -54,7 +55,7 @@ pub struct LastLook(Mutex<Option<(Timestamp, Health)>>);
 
 /// The process answers.
 #[utoipa::path(
-    get, path = "/health/live", tag = "health", responses((status = 200, body = Health)),
+    get, operation_id = "live", path = "/health/live", tag = "health", responses((status = 200, body = Health)),
 )]
 pub async fn live() -> Json<Health> {
     Json(Health {
@@ -68,7 +69,7 @@ pub async fn live() -> Json<Health> {
 /// Dependencies do not turn it: a load balancer that takes every task away because a store is down
 /// makes an outage worse.
 #[utoipa::path(
-    get, path = "/health/ready", tag = "health",
+    get, operation_id = "ready", path = "/health/ready", tag = "health",
     responses((status = 200, body = Health), (status = 503, body = Health)),
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {
@@ -88,7 +89,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {
 
 /// Every dependency works: for people and alarms.
 #[utoipa::path(
-    get, path = "/health", tag = "health",
+    get, operation_id = "health", path = "/health", tag = "health",
     responses((status = 200, body = Health), (status = 503, body = Health)),
 )]
 pub async fn all(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {

@@ -17,6 +17,7 @@ use crate::work::follow_up;
 
 /// A whole profile. What is missing is cleared.
 #[derive(ToSchema)]
+#[schema(example = json!({"full_name": "Test User", "language": "ko", "birth_year": 1990}))]
 pub struct NewProfile {
     /// 1 to 100 characters.
     #[schema(min_length = 1, max_length = 100, example = "Test User")]
@@ -45,6 +46,7 @@ impl FromForm for NewProfile {
 
 /// Changes to a profile (RFC 7396): what is missing stays, null clears.
 #[derive(ToSchema)]
+#[schema(example = json!({"language": "en", "birth_year": null}))]
 pub struct ProfilePatch {
     /// 1 to 100 characters; it cannot be cleared.
     #[schema(
@@ -87,7 +89,7 @@ impl FromForm for ProfilePatch {
 
 /// Shows the account.
 #[utoipa::path(
-    get, path = "/api/profile", tag = "profile", security(("bearer" = []), ("cookie" = [])),
+    get, operation_id = "show_profile", path = "/api/profile", tag = "profile", security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = view::User), SessionProblem, OriginProblem, Outages),
 )]
 pub async fn get(
@@ -105,7 +107,7 @@ pub async fn get(
 
 /// Replaces the profile.
 #[utoipa::path(
-    put, path = "/api/profile", tag = "profile", request_body = NewProfile,
+    put, operation_id = "replace_profile", path = "/api/profile", tag = "profile", request_body = NewProfile,
     security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = view::User), BodyProblems, SessionProblem, OriginProblem),
 )]
@@ -126,7 +128,7 @@ pub async fn put(
 
 /// Changes parts of the profile.
 #[utoipa::path(
-    patch, path = "/api/profile", tag = "profile", request_body = ProfilePatch,
+    patch, operation_id = "change_profile", path = "/api/profile", tag = "profile", request_body = ProfilePatch,
     security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = view::User), BodyProblems, SessionProblem, OriginProblem),
 )]

@@ -10,6 +10,11 @@ use crate::model::user::{self, Gender};
 
 /// An account, to its owner.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "usr_0198c5a07d9c7f3e8a5b2d4c6e8f0a1b", "email": "test@example.com", "full_name": "Test User",
+    "language": "ko", "gender": null, "birth_year": 1990, "password_set": true,
+    "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T09:05:00Z",
+}))]
 pub struct User {
     /// Names the account.
     #[schema(example = "usr_0198c5a07d9c7f3e8a5b2d4c6e8f0a1b")]

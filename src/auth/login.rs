@@ -21,6 +21,7 @@ use crate::store::Want;
 
 /// Who wants to sign in.
 #[derive(ToSchema)]
+#[schema(example = json!({"email": "test@example.com"}))]
 pub struct Login {
     #[schema(value_type = String, format = "email", max_length = 254, example = "test@example.com")]
     email: EmailAddress,
@@ -44,7 +45,7 @@ impl FromForm for Login {
 ///
 /// An address without an account gets the same answer, and no mail.
 #[utoipa::path(
-    post, path = "/api/auth/login", tag = "auth", request_body = Login,
+    post, operation_id = "login", path = "/api/auth/login", tag = "auth", request_body = Login,
     responses((status = 202, body = CodeSent), BodyProblems, CredentialsProblem, Limited),
 )]
 pub async fn post(

@@ -16,7 +16,7 @@ use crate::store::{End, Found};
 
 /// Ends the session. Without one there is nothing to end, and that is well.
 #[utoipa::path(
-    post, path = "/api/auth/logout", tag = "session", security((), ("bearer" = []), ("cookie" = [])),
+    post, operation_id = "logout", path = "/api/auth/logout", tag = "session", security((), ("bearer" = []), ("cookie" = [])),
     responses((status = 204), OriginProblem, Outages),
 )]
 pub async fn post(

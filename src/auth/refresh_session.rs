@@ -21,6 +21,10 @@ use crate::store::{Refresh, Refreshed};
 
 /// The session goes on under a new token.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "session_token": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA.AZjFoH2cfz6KWy1MboPwKg",
+    "token_type": "Bearer", "expires_at": "2026-11-23T09:00:00Z",
+}))]
 pub struct SessionRefreshed {
     /// The new token, unless the old one came in a cookie. The old one works for ten more seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +43,7 @@ pub struct SessionRefreshed {
 ///
 /// A token that was replaced longer ago ends its session: somebody has a copy of it.
 #[utoipa::path(
-    post, path = "/api/auth/refresh-session", tag = "session", security(("bearer" = []), ("cookie" = [])),
+    post, operation_id = "refresh_session", path = "/api/auth/refresh-session", tag = "session", security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = SessionRefreshed), SessionProblem, OriginProblem, Outages),
 )]
 pub async fn post(

@@ -23,6 +23,9 @@ use crate::store::Want;
 
 /// A form that becomes an account once its address is proved.
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "email": "test@example.com", "password": "pass123", "full_name": "Test User",
+}))]
 pub struct Register {
     #[schema(value_type = String, format = "email", max_length = 254, example = "test@example.com")]
     email: EmailAddress,
@@ -64,7 +67,7 @@ impl FromForm for Register {
 /// No account is made until the code comes back. An address that has an account gets the same
 /// answer, and a mail that says so. A later registration of the address replaces this one and its code.
 #[utoipa::path(
-    post, path = "/api/auth/register", tag = "auth", request_body = Register,
+    post, operation_id = "register", path = "/api/auth/register", tag = "auth", request_body = Register,
     responses((status = 202, body = CodeSent), BodyProblems, Limited),
 )]
 pub async fn post(

@@ -19,6 +19,7 @@ use crate::store::Want;
 
 /// Which mail to send again.
 #[derive(ToSchema)]
+#[schema(example = json!({"email": "test@example.com", "purpose": "login"}))]
 pub struct Resend {
     #[schema(value_type = String, format = "email", max_length = 254, example = "test@example.com")]
     email: EmailAddress,
@@ -56,7 +57,7 @@ impl FromForm for Resend {
 
 /// Mails a code again: the same one, while it is good.
 #[utoipa::path(
-    post, path = "/api/auth/resend", tag = "auth", request_body = Resend,
+    post, operation_id = "resend", path = "/api/auth/resend", tag = "auth", request_body = Resend,
     responses((status = 202, body = CodeSent), BodyProblems, Limited),
 )]
 pub async fn post(

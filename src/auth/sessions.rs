@@ -18,6 +18,13 @@ use crate::view::DeviceSession;
 
 /// The devices that are signed in to an account.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "sessions": [{
+        "id": "ses_Ym9vdHN0cmFwcGluZyEhIQ", "amr": ["otp"], "current": true,
+        "signed_in_at": "2026-11-22T09:00:00Z", "expires_at": "2026-11-23T09:00:00Z",
+        "used_at": "2026-11-22T09:00:00Z", "device": "Chrome (Windows)", "client": "203.0.113.7",
+    }],
+}))]
 pub struct DeviceSessions {
     /// Latest use first.
     sessions: Vec<DeviceSession>,
@@ -25,7 +32,7 @@ pub struct DeviceSessions {
 
 /// Lists the account's live sessions.
 #[utoipa::path(
-    get, path = "/api/auth/sessions", tag = "session", security(("bearer" = []), ("cookie" = [])),
+    get, operation_id = "list_sessions", path = "/api/auth/sessions", tag = "session", security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = DeviceSessions), SessionProblem, OriginProblem, Outages),
 )]
 pub async fn get(
@@ -46,7 +53,7 @@ pub async fn get(
 
 /// Ends one of the account's sessions, be it this one.
 #[utoipa::path(
-    delete, path = "/api/auth/sessions/{id}", tag = "session", security(("bearer" = []), ("cookie" = [])),
+    delete, operation_id = "end_session", path = "/api/auth/sessions/{id}", tag = "session", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "From the list.", example = "ses_Ym9vdHN0cmFwcGluZyEhIQ")),
     responses((status = 204), SessionProblem, OriginProblem, NoSuchSessionProblem, Outages),
 )]
@@ -71,7 +78,7 @@ pub async fn delete_one(
 
 /// Ends all of the account's sessions but this one.
 #[utoipa::path(
-    delete, path = "/api/auth/sessions", tag = "session", security(("bearer" = []), ("cookie" = [])),
+    delete, operation_id = "end_other_sessions", path = "/api/auth/sessions", tag = "session", security(("bearer" = []), ("cookie" = [])),
     responses((status = 204), SessionProblem, OriginProblem, Outages),
 )]
 pub async fn delete_others(

@@ -18,7 +18,7 @@ use crate::store::{Redeemed, Want};
 
 /// Completes a sign-in with the mailed code.
 #[utoipa::path(
-    post, path = "/api/auth/verify-login", tag = "auth", request_body = Verification,
+    post, operation_id = "verify_login", path = "/api/auth/verify-login", tag = "auth", request_body = Verification,
     responses((status = 200, body = SessionStarted), BodyProblems, CodeProblems, OriginProblem, Limited),
 )]
 pub async fn post(

@@ -20,7 +20,7 @@ use crate::store::{Created, Redeemed, Want};
 
 /// Completes a registration: proves the address, makes the account and signs in.
 #[utoipa::path(
-    post, path = "/api/auth/verify-registration", tag = "auth", request_body = Verification,
+    post, operation_id = "verify_registration", path = "/api/auth/verify-registration", tag = "auth", request_body = Verification,
     responses((status = 201, body = SessionStarted), BodyProblems, CodeProblems, OriginProblem, Limited),
 )]
 pub async fn post(

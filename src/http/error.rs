@@ -106,7 +106,7 @@ pub async fn render(State(app): State<Arc<App>>, request: Request, next: Next) -
     response
 }
 
-fn problem(error: &Error, language: Language, request_id: String) -> Problem {
+pub(super) fn problem(error: &Error, language: Language, request_id: String) -> Problem {
     let words = Messages::of(language);
     let status = status(error);
     Problem {
