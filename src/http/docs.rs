@@ -1,4 +1,4 @@
-//! What the API's description says of the whole. Each story says its own part.
+//! What the API's description says of the whole. Each story says its own part; `docs/page.rs` shows it all.
 
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, O
 
 use crate::app::App;
 use crate::http::error::{FieldProblem, Problem};
+
+mod page;
 
 /// What a newcomer reads first.
 const WELCOME: &str = "\
@@ -89,13 +91,14 @@ fn tag(name: &str, words: &str) -> Tag {
         .build()
 }
 
-/// `/openapi.json`
+/// `/openapi.json`, and the page that shows it.
 pub fn routes() -> Router<Arc<App>> {
     let description = crate::http::description().to_json().unwrap_or_default();
     let description: axum::body::Bytes = description.into();
     let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
     Router::new()
         .route("/openapi.json", get(async move || (json, description)))
+        .merge(page::routes())
 }
 
 #[cfg(test)]
