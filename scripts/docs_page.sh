@@ -21,6 +21,7 @@ fi
 cp scripts/docs_page.mjs "$browser/"
 
 cargo build --locked --quiet --bin aidlc-auth
+settings=()
 # shellcheck source=scripts/with_service.sh
 source scripts/with_service.sh
 CHROMIUM=$(command -v "${CHROMIUM:-chromium}") node "$browser/docs_page.mjs" "$address" "$PWD/target/docs-page.png"

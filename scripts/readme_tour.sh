@@ -8,6 +8,7 @@ statuses=(202 201 202 200 200 204)
 cargo build --locked --quiet --bin aidlc-auth
 
 tour() {
+    settings=()
     # shellcheck source=scripts/with_service.sh
     source scripts/with_service.sh
     local calls=() call code token='' answer status number=0

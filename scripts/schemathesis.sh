@@ -19,31 +19,13 @@ if ! "$venv/bin/st" --version 2>/dev/null | grep -qF "$version"; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version"
 fi
 cargo build --locked --quiet
-binary=$PWD/target/debug/aidlc-auth
-
-folder=$(mktemp -d)
-log=$folder/log
 # Limits are off, because every generated request comes from one address and at once.
-(cd "$folder" && exec env PORT=0 HOST=127.0.0.1 LIMITS_ENABLED=false "$binary") >"$log" 2>&1 &
-service=$!
-trap 'kill "$service" 2>/dev/null || true; wait "$service" || true; rm -rf "$folder"' EXIT
-
-# waits_for PATTERN: the first match in the log, within 30 seconds.
-waits_for() {
-    for _ in $(seq 300); do
-        if grep -m 1 -oP -- "$1" "$log"; then return; fi
-        kill -0 "$service" || break
-        sleep 0.1
-    done
-    echo "the log never had $1:" >&2
-    cat "$log" >&2
-    return 1
-}
-
-url=http://127.0.0.1:$(waits_for 'listening address=127\.0\.0\.1:\K[0-9]+')
+settings=(LIMITS_ENABLED=false)
+# shellcheck source=scripts/with_service.sh
+source scripts/with_service.sh
 
 post() {
-    curl -sS --fail-with-body -X POST "$url/api/auth/$1" -H 'Content-Type: application/json' -d "$2"
+    curl -sS --fail-with-body -X POST "$address/api/auth/$1" -H 'Content-Type: application/json' -d "$2"
 }
 
 # sign_up NAME: a new account's session token.
@@ -60,7 +42,7 @@ run() {
     echo "── schemathesis: $1"
     shift
     # Without the stateful phase: what follows from an answer here needs the mailed code.
-    (cd "$folder" && "$venv/bin/st" --config-file "$rules" run "$url/openapi.json" \
+    (cd "$folder" && "$venv/bin/st" --config-file "$rules" run "$address/openapi.json" \
         --no-color --seed "$seed" --max-examples "$examples" \
         --phases examples,coverage,fuzzing --continue-on-failure \
         --generation-database none --request-timeout 10 --warnings off "$@")

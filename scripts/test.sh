@@ -22,7 +22,7 @@ ended() {
 
 begins 'what the machine needs'
 for tool in cargo cc; do
-    command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust (https://rustup.rs) and gcc" >&2; exit 1; }
+    command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust and gcc" >&2; exit 1; }
 done
 packages=()
 command -v curl >/dev/null || packages+=(curl ca-certificates)
@@ -59,9 +59,11 @@ begins 'examples in the documentation'
 cargo test --locked --doc
 ended
 
-begins 'scripts/schemathesis.sh'
-scripts/schemathesis.sh
-ended
+for script in readme_tour docs_page schemathesis; do
+    begins "scripts/$script.sh"
+    "scripts/$script.sh"
+    ended
+done
 
 printf '\n━━ all passed\n'
 printf '%s\n' "${summaries[@]}"
