@@ -1,8 +1,10 @@
+# shellcheck shell=bash
 # Sourced, in bash: starts the debug binary in an empty folder on a free port, and ends it with the script.
 # Settings go into `settings`, as NAME=VALUE. Sets `folder`, `log` and `address`.
 folder=$(mktemp -d)
 log=$folder/log
 binary=$PWD/target/debug/aidlc-auth
+# shellcheck disable=SC2154 # the script that sources this sets them
 (cd "$folder" && exec env HOST=127.0.0.1 PORT=0 "${settings[@]}" "$binary") > "$log" 2>&1 &
 service=$!
 trap 'kill "$service" 2> /dev/null || true; wait "$service" 2> /dev/null || true; rm -rf "$folder"' EXIT
@@ -19,4 +21,5 @@ waits_for() {
     return 1
 }
 
+# shellcheck disable=SC2034 # used by that script
 address=http://localhost:$(waits_for 'listening address=127\.0\.0\.1:\K[0-9]+')
