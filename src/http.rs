@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -57,36 +58,36 @@ pub fn router(app: &Arc<App>) -> Router {
     if app.config.http.docs_enabled {
         router = router.merge(docs::routes());
     }
-    // The last is the outermost. A request gets its name first; an error becomes an answer last.
-    let mut router = router
-        .fallback(async || Error::NotFound)
-        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(middleware::from_fn(to_the_end))
-        .layer(middleware::from_fn(cookie::renew))
-        .layer(CatchPanicLayer::custom(|_| {
-            // The hook in telemetry.rs has logged where it was; a payload may hold anything.
-            Error::Internal("a story panicked".into()).into_response()
-        }))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(app),
-            error::render,
-        ));
     let origins = app.config.http.cors_origins.iter();
     let origins: Vec<_> = origins
         .filter_map(|origin| origin.as_str().parse().ok())
         .collect();
-    if let Some(cors) = headers::cors(&origins) {
-        router = router.layer(cors);
-    }
-    router
-        .layer(middleware::from_fn_with_state(
-            is_https,
-            headers::security_headers,
-        ))
+    // The first is the outermost. A request gets its name first; an error becomes an answer last.
+    // One layer to the router, which would box each request and answer anew for every layer.
+    let frame = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(
             naming,
             request_id::name_request,
         ))
+        .layer(middleware::from_fn_with_state(
+            is_https,
+            headers::security_headers,
+        ))
+        .option_layer(headers::cors(&origins))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            error::render,
+        ))
+        .layer(CatchPanicLayer::custom(|_| {
+            // The hook in telemetry.rs has logged where it was; a payload may hold anything.
+            Error::Internal("a story panicked".into()).into_response()
+        }))
+        .layer(middleware::from_fn(cookie::renew))
+        .layer(middleware::from_fn(to_the_end));
+    router
+        .fallback(async || Error::NotFound)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(frame)
         .with_state(Arc::clone(app))
 }
 
