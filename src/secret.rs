@@ -73,7 +73,11 @@ pub enum NoHandle {
 
 /// A session token as its holder sends it. It has no `Display`, and its `Debug` is silent.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(Zeroizing<String>);
+pub struct Token {
+    text: Zeroizing<String>,
+    /// What its second part says, read once.
+    user: UserId,
+}
 
 impl Keys {
     /// Derives the subkeys of each `(id, bytes)`; newest first.
@@ -177,7 +181,7 @@ impl Keys {
     /// refresh one token side by side all get the same.
     pub fn successors(&self, token: &Token) -> Vec<Token> {
         let user = token.user_id();
-        let next = |key: &Key| hmac_parts(&key.successor, &[token.0.as_bytes()]);
+        let next = |key: &Key| hmac_parts(&key.successor, &[token.text.as_bytes()]);
         self.0
             .iter()
             .map(|key| Token::from_parts(&next(key), user))
@@ -290,41 +294,46 @@ impl TypedCode {
 impl Token {
     /// A token for a user from 32 random bytes.
     pub fn from_parts(secret: &[u8; 32], user: UserId) -> Self {
-        let (secret, user) = (
+        let (secret, id) = (
             URL_SAFE_NO_PAD.encode(secret),
             URL_SAFE_NO_PAD.encode(user.0.as_bytes()),
         );
-        Self(Zeroizing::new(format!("{secret}.{user}")))
+        Self {
+            text: Zeroizing::new(format!("{secret}.{id}")),
+            user,
+        }
     }
 
     /// Reads `<43 base64url>.<22 base64url>`.
     pub fn parse(text: &str) -> Option<Self> {
         let (secret, user) = text.split_once('.')?;
-        let shaped = secret.len() == 43
-            && user.len() == 22
-            && URL_SAFE_NO_PAD.decode(secret).is_ok()
-            && URL_SAFE_NO_PAD.decode(user).is_ok();
-        shaped.then(|| Self(Zeroizing::new(text.to_owned())))
+        if secret.len() != 43 || user.len() != 22 {
+            return None;
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        URL_SAFE_NO_PAD.decode_slice(secret, &mut *bytes).ok()?;
+        let mut id = [0; 16];
+        URL_SAFE_NO_PAD.decode_slice(user, &mut id).ok()?;
+        Some(Self {
+            text: Zeroizing::new(text.to_owned()),
+            user: UserId(Uuid::from_bytes(id)),
+        })
     }
 
     /// Whose it claims to be: where the stores look for it, believed only once the digest is found.
     pub fn user_id(&self) -> UserId {
-        let bytes = URL_SAFE_NO_PAD.decode(&self.0[44..]).ok();
-        let bytes = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-        UserId(Uuid::from_bytes(
-            bytes.expect("parse and from_parts made sure of it"),
-        ))
+        self.user
     }
 
     /// What the stores keep instead of it.
     pub fn digest(&self) -> Digest {
-        let hash = digest::digest(&digest::SHA256, self.0.as_bytes());
+        let hash = digest::digest(&digest::SHA256, self.text.as_bytes());
         Digest(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 
     /// The token itself. Only the answer that hands it out calls this.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
