@@ -272,6 +272,9 @@ pub trait Challenges: Store {
         now: Timestamp,
     ) -> Result<Option<Duration>>;
 
+    /// Marks a form that is pending as contested: somebody was refused before their own got here.
+    async fn contest(&self, address: &EmailAddress, now: Timestamp) -> Result<()>;
+
     /// Counts a password try before the password is hashed; a right one is given back with the
     /// step that follows ([`Open::right_password_at`]). `Some`: none is left, wait this long.
     async fn reserve_password_try(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use utoipa::ToSchema;
 
 use super::{CodeRequest, CodeSent, Vouching, send_code};
@@ -76,7 +77,9 @@ pub async fn post(
     Json(form): Json<Register>,
 ) -> Result<(StatusCode, Json<CodeSent>), Error> {
     let now = app.now();
-    app.admit(&caller, Want::Code, now).await?;
+    if let Err(refused) = app.admit(&caller, Want::Code, now).await {
+        return Err(contested(&app, &form.email, refused, now).await);
+    }
     // Asked before the hash, so that what will be refused costs none.
     let challenges = &app.stores.challenges;
     if let Some(wait) = challenges
@@ -85,7 +88,10 @@ pub async fn post(
     {
         return Err(Error::TooManyRequests { wait });
     }
-    let password = app.hasher.hash(form.password).await?;
+    let password = match app.hasher.hash(form.password).await {
+        Ok(password) => password,
+        Err(refused) => return Err(contested(&app, &form.email, refused, app.now()).await),
+    };
     let now = app.now();
 
     // A stranger must not learn who has an account: only what reaches the mailbox differs. An
@@ -123,4 +129,13 @@ pub async fn post(
         StatusCode::ACCEPTED,
         Json(send_code(&app, &caller, request, now).await?),
     ))
+}
+
+/// Refuses a form that never got as far as the one that may be pending. Whoever sent it may be the
+/// owner, who then finds the code of a stranger's form in the mailbox.
+async fn contested(app: &App, email: &EmailAddress, refused: Error, now: Timestamp) -> Error {
+    match app.stores.challenges.contest(email, now).await {
+        Ok(()) => refused,
+        Err(away) => away.into(),
+    }
 }

@@ -46,6 +46,16 @@ impl Challenges for Sqlite {
             .await
     }
 
+    async fn contest(&self, address: &EmailAddress, now: Timestamp) -> Result<(), Error> {
+        let address = address.clone();
+        self.writer
+            .run(move |c| {
+                let current = load(c, &address, Purpose::Registration)?;
+                contest(c, &address, Purpose::Registration, current, now)
+            })
+            .await
+    }
+
     async fn reserve_password_try(
         &self,
         address: &EmailAddress,
@@ -420,7 +430,7 @@ fn contest(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     match current {
-        Some(mut challenge) if challenge.is_pending(now) => {
+        Some(mut challenge) if challenge.is_pending(now) && !challenge.contested => {
             challenge.contested = true;
             keep(c, address, purpose, &challenge)
         }
