@@ -1,0 +1,8 @@
+//! What the stories' tests stand on: a world of their own each.
+
+pub mod answer;
+pub mod inbox;
+pub mod smtp_server;
+pub mod steps;
+pub mod stores;
+pub mod world;

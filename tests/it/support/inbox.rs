@@ -1,0 +1,109 @@
+//! A mail transport that keeps what it is handed, or refuses it when a test says so.
+
+use std::sync::Mutex;
+
+use aidlc_auth::mail::{Letter, Mail, Message, NotSent, Transport};
+use aidlc_auth::model::language::Language;
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::smtp_server::body_of;
+use super::steps::DEADLINE;
+
+/// One mail as it went out.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub to: String,
+    pub language: Language,
+    pub kind: Kind,
+    /// The six digits and the long code; empty in a notice.
+    pub code: String,
+    pub long_code: String,
+    /// As bytes on the wire.
+    pub raw: String,
+    /// Head and plain text, decoded.
+    pub text: String,
+}
+
+/// Which letter it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    RegistrationCode,
+    LoginCode,
+    AccountExists,
+}
+
+#[derive(Default)]
+pub struct Inbox {
+    received: Mutex<Vec<Received>>,
+    /// The `Message-ID` of every attempt, refused ones included.
+    attempts: watch::Sender<Vec<String>>,
+    refusing: Mutex<Option<NotSent>>,
+}
+
+impl Inbox {
+    pub fn all(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// The `Message-ID` of every attempt, refused ones included.
+    pub fn attempts(&self) -> Vec<String> {
+        self.attempts.borrow().clone()
+    }
+
+    /// Waits until mails of these ids were tried, as often as they are named.
+    pub async fn tried(&self, ids: &[String]) {
+        let times = |all: &[String], id: &str| all.iter().filter(|it| it.starts_with(id)).count();
+        let mut heard = self.attempts.subscribe();
+        let all = heard.wait_for(|tried| ids.iter().all(|id| times(tried, id) >= times(ids, id)));
+        let waited = tokio::time::timeout(DEADLINE, all).await;
+        assert!(waited.is_ok(), "a mail that was owed was not sent");
+    }
+
+    /// From now on every mail is refused for this; `None`: taken again.
+    pub fn refuse(&self, why: Option<NotSent>) {
+        *self.refusing.lock().unwrap() = why;
+    }
+}
+
+#[async_trait]
+impl Transport for Inbox {
+    async fn send(&self, mail: &Mail, message: &Message) -> Result<(), NotSent> {
+        let refusing = self.refusing.lock().unwrap().clone();
+        if refusing.is_none() {
+            self.received.lock().unwrap().push(read(mail, message));
+        }
+        self.attempts
+            .send_modify(|attempts| attempts.push(mail.message_id.clone()));
+        refusing.map_or(Ok(()), Err)
+    }
+
+    async fn check(&self) -> Result<(), NotSent> {
+        self.refusing.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn name(&self) -> &'static str {
+        "inbox"
+    }
+}
+
+fn read(mail: &Mail, message: &Message) -> Received {
+    let raw = String::from_utf8(message.formatted()).unwrap();
+    let (head, _) = raw.split_once("\r\n\r\n").unwrap();
+    let head = head.replace("\r\n", "\n");
+    let text = format!("{head}\n\n{}", body_of(&raw, "text/plain"));
+    let code = mail.letter.code();
+    Received {
+        to: mail.to.clone(),
+        language: mail.language,
+        kind: match mail.letter {
+            Letter::RegistrationCode(_) => Kind::RegistrationCode,
+            Letter::LoginCode(_) => Kind::LoginCode,
+            Letter::AccountExists(_) => Kind::AccountExists,
+        },
+        code: code.map_or_else(String::new, |code| code.code.clone()),
+        long_code: code.map_or_else(String::new, |code| code.long_code.clone()),
+        raw,
+        text,
+    }
+}

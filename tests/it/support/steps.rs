@@ -1,0 +1,173 @@
+//! Counts the stores' steps, fails them on demand, and tells when one has been taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use aidlc_auth::model::outbox::DueLetter;
+use aidlc_auth::store::{AuditRow, Error};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Longer than anything takes unless it hangs.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Steps that workers take in their own time: no answer waits for them.
+const OF_WORKERS: [&str; 11] = [
+    "users.audit",
+    "users.follow_ups",
+    "users.erase",
+    "users.check",
+    "challenges.take_letters",
+    "challenges.letters_done",
+    "challenges.letter_failed",
+    "challenges.sweep",
+    "challenges.check",
+    "sessions.sweep",
+    "sessions.check",
+];
+
+/// What was done so far.
+#[derive(Default)]
+struct Ledger {
+    done: Vec<&'static str>,
+    /// Letters that a worker has, by id.
+    in_hand: BTreeSet<Uuid>,
+    /// Of the mails that have to reach the transport, once for each attempt.
+    message_ids: Vec<String>,
+    audited: Vec<AuditRow>,
+}
+
+/// The stores' steps of one world.
+pub struct Steps {
+    ledger: watch::Sender<Ledger>,
+    failing: Mutex<BTreeMap<&'static str, Error>>,
+    /// By how many seconds the stores' clock is ahead.
+    pub skew: AtomicI64,
+    /// Whether finding an account takes a hash longer than finding none: what must never be.
+    pub leaky: AtomicBool,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self {
+            ledger: watch::Sender::new(Ledger::default()),
+            failing: Mutex::default(),
+            skew: AtomicI64::new(0),
+            leaky: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Steps {
+    /// Takes a step, or fails it if a test said so.
+    pub async fn take<T>(
+        &self,
+        name: &'static str,
+        step: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let failing = self.failing.lock().unwrap().get(name).cloned();
+        let taken = match failing {
+            Some(error) => Err(error),
+            None => step.await,
+        };
+        self.ledger.send_modify(|ledger| ledger.done.push(name));
+        taken
+    }
+
+    /// From now on a step fails.
+    pub fn fail(&self, name: &'static str, error: Error) {
+        self.failing.lock().unwrap().insert(name, error);
+    }
+
+    /// From now on every step works.
+    pub fn mend(&self) {
+        self.failing.lock().unwrap().clear();
+    }
+
+    pub fn is_leaky(&self) -> bool {
+        self.leaky.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a worker has a letter now. `false`: one had it already.
+    pub fn hand_out(&self, due: &DueLetter) -> bool {
+        let mut is_new = false;
+        self.ledger.send_modify(|ledger| {
+            is_new = ledger.in_hand.insert(due.letter.id);
+            if is_new && due.letter.deliver && due.code.is_some() {
+                ledger.message_ids.push(due.letter.id.simple().to_string());
+            }
+        });
+        is_new
+    }
+
+    /// Notes that a worker is through with a letter.
+    pub fn hand_back(&self, due: &DueLetter) {
+        self.ledger.send_modify(|ledger| {
+            ledger.in_hand.remove(&due.letter.id);
+        });
+    }
+
+    /// What has to have been tried to be mailed so far.
+    pub fn message_ids(&self) -> Vec<String> {
+        self.ledger.borrow().message_ids.clone()
+    }
+
+    /// Notes rows of the audit trail.
+    pub fn audit(&self, rows: &[AuditRow]) {
+        self.ledger
+            .send_modify(|ledger| ledger.audited.extend_from_slice(rows));
+    }
+
+    /// Waits until an event is in the audit trail, and answers the latest of its kind.
+    pub async fn audited(&self, event: &str, outcome: &str) -> AuditRow {
+        let is_it = |row: &&AuditRow| (row.event, row.outcome) == (event, outcome);
+        let what = format!("{event} {outcome} in the audit trail");
+        self.wait_for(&what, |ledger| ledger.audited.iter().any(|row| is_it(&row)))
+            .await;
+        let ledger = self.ledger.borrow();
+        ledger.audited.iter().rfind(is_it).cloned().unwrap()
+    }
+
+    /// Waits until no letter is in hand: what has not arrived by then was never sent.
+    pub async fn settled(&self) {
+        self.wait_for("every letter is dealt with", |ledger| {
+            ledger.in_hand.is_empty()
+        })
+        .await;
+    }
+
+    /// How many steps were taken.
+    pub fn count(&self) -> usize {
+        self.ledger.borrow().done.len()
+    }
+
+    /// How often a step was taken.
+    pub fn count_of(&self, name: &str) -> usize {
+        let ledger = self.ledger.borrow();
+        ledger.done.iter().filter(|step| **step == name).count()
+    }
+
+    /// What was done since so many steps had been taken, less what workers do in their own time.
+    pub fn since(&self, count: usize) -> Vec<&'static str> {
+        let ledger = self.ledger.borrow();
+        let steps = ledger.done[count..].iter().copied();
+        steps.filter(|step| !OF_WORKERS.contains(step)).collect()
+    }
+
+    /// Waits until a step was taken so often.
+    pub async fn taken(&self, name: &str, times: usize) {
+        self.wait_for(name, |ledger| {
+            ledger.done.iter().filter(|step| **step == name).count() >= times
+        })
+        .await;
+    }
+
+    async fn wait_for(&self, what: &str, is_so: impl FnMut(&Ledger) -> bool) {
+        let mut heard = self.ledger.subscribe();
+        let waited = tokio::time::timeout(DEADLINE, heard.wait_for(is_so)).await;
+        assert!(waited.is_ok(), "in vain: {what}");
+    }
+}

@@ -1,0 +1,438 @@
+//! A service of one's own: store, clock, inbox and clients, over real HTTP on a free port.
+
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use aidlc_auth::app::{App, rules};
+use aidlc_auth::clock::Clock;
+use aidlc_auth::config::Config;
+use aidlc_auth::entropy;
+use aidlc_auth::http;
+use aidlc_auth::http::serve::{Drain, Limits, serve, shutdown};
+use aidlc_auth::model::email_address::EmailAddress;
+use aidlc_auth::model::user::{Status, User};
+use aidlc_auth::secret::Keys;
+use aidlc_auth::store::{self, AuditRow, Stores, sqlite::Use};
+use aidlc_auth::work::{Workers, follow_up, send_mail};
+use jiff::Timestamp;
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::answer::Answer;
+use super::inbox::{Inbox, Received};
+use super::steps::Steps;
+use super::stores::counted;
+
+/// What everyone registers with, unless a test says otherwise.
+pub const PASSWORD: &str = "pass123";
+
+/// Who calls, unless a test says otherwise.
+pub const CLIENT: &str = "198.51.100.1";
+
+/// A stranger elsewhere.
+pub const STRANGER: &str = "203.0.113.66";
+
+const SETTINGS: [(&str, &str); 3] = [
+    ("DATABASE_URL", "memory:"),
+    ("TRUSTED_PROXIES", "127.0.0.1/32"),
+    (
+        "SECRET_KEYS",
+        "k1:QmVjYXVzZSBhIHRlc3QgbmVlZHMgc29tZSBrZXkgdG9vLg==",
+    ),
+];
+
+/// A clock that stands still until a test moves it. All clones are one clock.
+#[derive(Clone)]
+pub struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    fn new() -> Self {
+        let start: Timestamp = "2026-11-22T09:05:00Z".parse().unwrap();
+        Self(Arc::new(AtomicI64::new(start.as_microsecond())))
+    }
+
+    pub fn advance(&self, span: Duration) {
+        let micros = i64::try_from(span.as_micros()).unwrap();
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    pub fn set_back(&self, span: Duration) {
+        let micros = i64::try_from(span.as_micros()).unwrap();
+        self.0.fetch_sub(micros, Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// The service, running, and everything around it.
+pub struct World {
+    pub app: Arc<App>,
+    pub clock: TestClock,
+    pub inbox: Arc<Inbox>,
+    pub steps: Arc<Steps>,
+    /// Uncounted.
+    pub stores: Stores,
+    pub address: SocketAddr,
+    client: reqwest::Client,
+    _workers: Workers,
+    _drain: Drain,
+    _folder: Option<TempDir>,
+}
+
+impl World {
+    /// With a store in memory and the settings of development.
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these settings over the usual ones.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let config = config(settings);
+        let stores = store::open(&config.stores, Use::Serve, rules(&config)).unwrap();
+        Self::start(config, stores, TestClock::new(), Arc::default()).await
+    }
+
+    /// With a store on a file.
+    pub async fn on_file(settings: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("auth.db").display());
+        let mut all = vec![("DATABASE_URL", &*url)];
+        all.extend(settings);
+        Self {
+            _folder: Some(folder),
+            ..Self::with(&all).await
+        }
+    }
+
+    /// Another process on the same stores, with settings of its own.
+    pub async fn beside(&self, settings: &[(&str, &str)]) -> Self {
+        let (stores, clock) = (self.stores.clone(), self.clock.clone());
+        Self::start(config(settings), stores, clock, Arc::clone(&self.inbox)).await
+    }
+
+    /// With a body time-out too short to be set.
+    pub async fn impatient() -> Self {
+        let mut config = config(&[]);
+        config.http.body_timeout = Duration::from_millis(100);
+        let stores = store::open(&config.stores, Use::Serve, rules(&config)).unwrap();
+        Self::start(config, stores, TestClock::new(), Arc::default()).await
+    }
+
+    async fn start(config: Config, stores: Stores, clock: TestClock, inbox: Arc<Inbox>) -> Self {
+        let steps = Arc::<Steps>::default();
+        let keys = config.secret_keys.iter();
+        let keys = Keys::new(keys.map(|key| (key.id.as_str(), key.bytes.expose_secret())));
+        let counted = counted(&stores, &steps, &clock);
+        let transport = Arc::clone(&inbox) as _;
+        let (app, queues) =
+            App::new(config, counted, keys, transport, Arc::new(clock.clone())).unwrap();
+        let workers = Workers::start(&app, queues);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (drain, heard) = shutdown();
+        tokio::spawn(serve(
+            listener,
+            http::router(&app),
+            Limits::default(),
+            heard,
+        ));
+        Self {
+            app,
+            clock,
+            inbox,
+            steps,
+            stores,
+            address,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            _workers: workers,
+            _drain: drain,
+            _folder: None,
+        }
+    }
+
+    // Calls, to be varied and then awaited
+
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        Call {
+            client: self.client.clone(),
+            address: self.address,
+            method,
+            path: path.to_owned(),
+            headers: vec![("x-forwarded-for".into(), CLIENT.into())],
+            body: None,
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Call {
+        self.call(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str, body: Value) -> Call {
+        self.call(Method::POST, path).json(body)
+    }
+
+    /// A whole form, filled in.
+    pub fn register(&self, email: &str) -> Call {
+        let form = json!({"email": email, "password": PASSWORD, "full_name": "Ada Lovelace"});
+        self.post("/api/auth/register", form)
+    }
+
+    pub fn verify_registration(&self, email: &str, code: &str) -> Call {
+        let form = json!({"email": email, "verification_code": code});
+        self.post("/api/auth/verify-registration", form)
+    }
+
+    pub fn login(&self, email: &str) -> Call {
+        self.post("/api/auth/login", json!({"email": email}))
+    }
+
+    pub fn verify_login(&self, email: &str, code: &str) -> Call {
+        let form = json!({"email": email, "verification_code": code});
+        self.post("/api/auth/verify-login", form)
+    }
+
+    pub fn resend(&self, email: &str, purpose: &str) -> Call {
+        let form = json!({"email": email, "purpose": purpose});
+        self.post("/api/auth/resend", form)
+    }
+
+    pub fn session(&self, token: &str) -> Call {
+        self.get("/api/auth/session").bearer(token)
+    }
+
+    pub fn refresh(&self, token: &str) -> Call {
+        self.call(Method::POST, "/api/auth/refresh-session")
+            .bearer(token)
+    }
+
+    pub fn logout(&self, token: &str) -> Call {
+        self.call(Method::POST, "/api/auth/logout").bearer(token)
+    }
+
+    pub fn sessions(&self, token: &str) -> Call {
+        self.get("/api/auth/sessions").bearer(token)
+    }
+
+    pub fn profile(&self, token: &str) -> Call {
+        self.get("/api/profile").bearer(token)
+    }
+
+    // Journeys
+
+    /// Asks for a sign-in code and reads it from the mail.
+    pub async fn ask_to_sign_in(&self, email: &str) -> String {
+        self.login(email).await.is_accepted();
+        self.mail_to(email).await.code
+    }
+
+    /// Asks for a registration code and reads it from the mail.
+    pub async fn ask_to_register(&self, email: &str) -> String {
+        self.register(email).await.is_accepted();
+        self.mail_to(email).await.code
+    }
+
+    /// Makes an account. The answer has its first session.
+    pub async fn sign_up(&self, email: &str) -> Answer {
+        let code = self.ask_to_register(email).await;
+        let answer = self.verify_registration(email, &code).await;
+        answer.is_signed_in();
+        answer
+    }
+
+    /// Signs in to an account. The answer has the session.
+    pub async fn sign_in(&self, email: &str) -> Answer {
+        let code = self.ask_to_sign_in(email).await;
+        let answer = self.verify_login(email, &code).await;
+        answer.is_signed_in();
+        answer
+    }
+
+    /// Switches an account off or on, as an operator does.
+    pub async fn set_status(&self, email: &str, status: Status) {
+        let (now, audit) = (self.clock.now(), self.operator());
+        let address = address(email);
+        let changed = self.stores.users.set_status(&address, status, &audit);
+        let follow_up = changed.await.unwrap();
+        let follow_up = follow_up.expect("there is such an account");
+        follow_up::perform(&self.stores, &follow_up, now)
+            .await
+            .unwrap();
+    }
+
+    /// What an operator's doings leave in the audit trail.
+    pub fn operator(&self) -> AuditRow {
+        let now = self.clock.now();
+        AuditRow {
+            id: entropy::row_id(now),
+            at: now,
+            event: "account",
+            outcome: "changed",
+            user: None,
+            subject: None,
+            client: None,
+            request_id: "operator".into(),
+        }
+    }
+
+    /// The account at an address, as it is stored.
+    pub async fn user(&self, email: &str) -> Option<User> {
+        self.stores.users.find(&address(email)).await.unwrap()
+    }
+
+    // Mail
+
+    /// What a worker does every few seconds: takes over letters whose time has come.
+    pub async fn send_what_is_due(&self) {
+        for letter in send_mail::take_over(&self.app).await {
+            let done = send_mail::deliver(&self.app, letter).await;
+            let done: Vec<_> = done.into_iter().collect();
+            let challenges = &self.app.stores.challenges;
+            challenges.letters_done(&done).await.unwrap();
+        }
+    }
+
+    /// The newest mail to an address (in this spelling), as soon as it is there.
+    pub async fn mail_to(&self, email: &str) -> Received {
+        self.inbox.tried(&self.steps.message_ids()).await;
+        let newest = self.inbox.all().into_iter().rfind(|mail| mail.to == email);
+        newest.unwrap_or_else(|| panic!("a mail to {email}"))
+    }
+
+    /// Every mail to an address, oldest first.
+    pub async fn mails_to(&self, email: &str) -> Vec<Received> {
+        let mails = self.mails().await.into_iter();
+        mails.filter(|mail| mail.to == email).collect()
+    }
+
+    /// Every mail, oldest first, once no more are on their way.
+    pub async fn mails(&self) -> Vec<Received> {
+        self.steps.settled().await;
+        self.inbox.all()
+    }
+}
+
+fn config(settings: &[(&str, &str)]) -> Config {
+    let all = SETTINGS.iter().chain(settings);
+    let env = all.map(|(name, value)| (name.to_string(), value.to_string()));
+    Config::load(env, None).unwrap()
+}
+
+pub fn address(email: &str) -> EmailAddress {
+    EmailAddress::parse(email).unwrap()
+}
+
+/// One of many clients.
+pub fn client(number: u32) -> String {
+    std::net::Ipv4Addr::from(0x6440_0000 + number).to_string()
+}
+
+/// Six digits that are not the code's.
+pub fn other_than(code: &str) -> String {
+    let number: u32 = code.parse().unwrap();
+    format!("{:06}", (number + 1) % 1_000_000)
+}
+
+/// Sends many at once.
+pub async fn at_once(calls: impl IntoIterator<Item = Call>) -> Vec<Answer> {
+    let calls = calls.into_iter().map(Call::into_future);
+    calls.collect::<JoinSet<_>>().join_all().await
+}
+
+/// A request under way to being sent.
+pub struct Call {
+    client: reqwest::Client,
+    address: SocketAddr,
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Option<Value>,
+}
+
+impl Call {
+    /// From another client address.
+    pub fn from(self, client: &str) -> Self {
+        self.replacing("x-forwarded-for", client)
+    }
+
+    pub fn speaking(self, languages: &str) -> Self {
+        self.header("accept-language", languages)
+    }
+
+    pub fn with_browser(self, agent: &str) -> Self {
+        self.replacing("user-agent", agent)
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn json(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// With a field set in the body.
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        let body = self.body.get_or_insert_with(|| Map::new().into());
+        body[field] = value.into();
+        self
+    }
+
+    fn replacing(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
+        self.header(name, value)
+    }
+
+    /// Sends bytes as they are, declared as JSON.
+    pub async fn send_bytes(self, bytes: impl Into<reqwest::Body>) -> Answer {
+        let call = self.header("content-type", "application/json");
+        let request = call.request().body(bytes);
+        call.answer(request).await
+    }
+
+    fn request(&self) -> reqwest::RequestBuilder {
+        let url = format!("http://{}{}", self.address, self.path);
+        let mut request = self.client.request(self.method.clone(), url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        Answer::read(&self.method, &self.path, response).await
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Answer;
+    type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut request = self.request();
+            if let Some(body) = &self.body {
+                request = request.json(body);
+            }
+            self.answer(request).await
+        })
+    }
+}
