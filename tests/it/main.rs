@@ -3,5 +3,8 @@
 
 mod auth;
 mod cookies;
+mod health;
+mod problems;
+mod profile;
 mod promises;
 mod support;

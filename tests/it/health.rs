@@ -1,0 +1,95 @@
+//! `GET /health/live`, `/health/ready` and `/health`
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use aidlc_auth::mail::NotSent;
+use aidlc_auth::store::Error;
+use aidlc_auth::work::sweep;
+use serde_json::json;
+
+use crate::support::world::World;
+
+#[tokio::test]
+async fn a_store_that_is_away_turns_health_and_neither_live_nor_ready() {
+    let world = World::new().await;
+    for (step, name) in [
+        ("users.check", "users"),
+        ("challenges.check", "challenges"),
+        ("sessions.check", "sessions"),
+    ] {
+        world.clock.advance(Duration::from_secs(2));
+        world
+            .steps
+            .fail(step, Error::Unavailable("disk at /var/secret-place".into()));
+        let health = world.get("/health").await;
+        assert_eq!(health.is(503)["status"], "failing");
+        assert_eq!(health["dependencies"][name]["status"], "failing");
+        assert_eq!(health["dependencies"]["mail"]["status"], "ok");
+        assert!(!health.text.contains("secret-place"));
+        world.get("/health/live").await.is(200);
+        world.get("/health/ready").await.is(200);
+        world.steps.mend();
+    }
+    world.clock.advance(Duration::from_secs(2));
+    world.inbox.refuse(Some(NotSent::Temporary("away".into())));
+    let health = world.get("/health").await;
+    assert_eq!(health.is(503)["dependencies"]["mail"]["status"], "failing");
+}
+
+#[tokio::test]
+async fn health_names_what_there_is_and_nothing_else() {
+    let world = World::new().await;
+    let health = world.get("/health").await;
+    let store = json!({"kind": "memory", "status": "ok"});
+    assert_eq!(
+        health.is(200).body,
+        json!({
+            "status": "ok",
+            "dependencies": {
+                "users": store, "challenges": store, "sessions": store,
+                "mail": {"kind": "inbox", "status": "ok"},
+            },
+        })
+    );
+    let file = World::on_file(&[]).await;
+    let health = file.get("/health").await;
+    assert_eq!(health["dependencies"]["users"]["kind"], "sqlite");
+}
+
+#[tokio::test]
+async fn a_look_is_good_for_two_seconds() {
+    let world = World::new().await;
+    world.get("/health").await.is(200);
+    world
+        .steps
+        .fail("users.check", Error::Unavailable("away".into()));
+    world.clock.advance(Duration::from_millis(1999));
+    world.get("/health").await.is(200);
+    world.clock.advance(Duration::from_millis(1));
+    world.get("/health").await.is(503);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_not_ready() {
+    let world = World::new().await;
+    for (seconds, status) in [(2, 200), (3, 503), (-3, 503), (0, 200)] {
+        world.steps.skew.store(seconds, Ordering::Relaxed);
+        sweep::compare_clocks(&world.app).await.unwrap();
+        world.get("/health/ready").await.is(status);
+        world.get("/health/live").await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn draining_is_not_ready() {
+    let world = World::new().await;
+    assert_eq!(
+        world.get("/health/ready").await.is(200).body,
+        json!({"status": "ok"})
+    );
+    world.app.drain();
+    let ready = world.get("/health/ready").await;
+    assert_eq!(ready.is(503).body, json!({"status": "failing"}));
+    world.get("/health/live").await.is(200);
+}
