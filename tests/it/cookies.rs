@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::support::answer::Answer;
-use crate::support::world::{Call, STRANGER, World};
+use crate::support::call::Call;
+use crate::support::world::{STRANGER, World};
 
 const ADA: &str = "ada@example.org";
 const PUBLIC: &str = "https://auth.example.org";

@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::answer::Answer;
-use crate::support::world::{STRANGER, World, at_once, client, other_than};
+use crate::support::call::at_once;
+use crate::support::world::{STRANGER, World, client, other_than};
 
 const ADA: &str = "ada@example.org";
 const KIB: usize = 1024;

@@ -6,7 +6,8 @@ use aidlc_auth::store::Error;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::world::{Call, World};
+use crate::support::call::Call;
+use crate::support::world::World;
 
 const ADA: &str = "ada@example.org";
 

@@ -1,6 +1,7 @@
 //! What the stories' tests stand on: a world of their own each.
 
 pub mod answer;
+pub mod call;
 pub mod inbox;
 pub mod smtp_server;
 pub mod steps;

@@ -6,7 +6,8 @@ use aidlc_auth::model::user::Status;
 use aidlc_auth::store::Error;
 use reqwest::Method;
 
-use crate::support::world::{World, at_once};
+use crate::support::call::at_once;
+use crate::support::world::World;
 
 const ADA: &str = "ada@example.org";
 const DAY: Duration = Duration::from_hours(24);

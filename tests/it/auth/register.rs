@@ -5,9 +5,10 @@ use std::time::Duration;
 use aidlc_auth::model::language::Language;
 use aidlc_auth::model::user::Status;
 
+use crate::support::call::at_once;
 use crate::support::inbox::Kind;
 use crate::support::smtp_server::body_of;
-use crate::support::world::{STRANGER, World, at_once, client};
+use crate::support::world::{STRANGER, World, client};
 
 const ADA: &str = "ada@example.org";
 

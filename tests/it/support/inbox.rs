@@ -1,5 +1,6 @@
 //! A mail transport that keeps what it is handed, or refuses it when a test says so.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use aidlc_auth::mail::{Letter, Mail, Message, NotSent, Transport};
@@ -53,9 +54,20 @@ impl Inbox {
 
     /// Waits until mails of these ids were tried, as often as they are named.
     pub async fn tried(&self, ids: &[String]) {
-        let times = |all: &[String], id: &str| all.iter().filter(|it| it.starts_with(id)).count();
         let mut heard = self.attempts.subscribe();
-        let all = heard.wait_for(|tried| ids.iter().all(|id| times(tried, id) >= times(ids, id)));
+        let all = heard.wait_for(|tried| {
+            let mut owed = BTreeMap::<&str, usize>::new();
+            for id in ids {
+                *owed.entry(id).or_default() += 1;
+            }
+            for message_id in tried {
+                let id = message_id.split('@').next().unwrap_or_default();
+                if let Some(times) = owed.get_mut(id) {
+                    *times = times.saturating_sub(1);
+                }
+            }
+            owed.values().all(|times| *times == 0)
+        });
         let waited = tokio::time::timeout(DEADLINE, all).await;
         assert!(waited.is_ok(), "a mail that was owed was not sent");
     }

@@ -46,8 +46,7 @@ pub struct Steps {
     failing: Mutex<BTreeMap<&'static str, Error>>,
     /// By how many seconds the stores' clock is ahead.
     pub skew: AtomicI64,
-    /// Whether finding an account takes a hash longer than finding none: what must never be.
-    pub leaky: AtomicBool,
+    leaky: AtomicBool,
 }
 
 impl Default for Steps {
@@ -85,6 +84,11 @@ impl Steps {
     /// From now on every step works.
     pub fn mend(&self) {
         self.failing.lock().unwrap().clear();
+    }
+
+    /// From now on finding an account takes a hash longer than finding none.
+    pub fn leak(&self) {
+        self.leaky.store(true, Ordering::Relaxed);
     }
 
     pub fn is_leaky(&self) -> bool {
