@@ -4,6 +4,7 @@
 mod auth;
 mod cookies;
 mod health;
+mod journeys;
 mod problems;
 mod profile;
 mod promises;
