@@ -5,6 +5,7 @@ mod auth;
 mod cookies;
 mod health;
 mod journeys;
+mod openapi;
 mod problems;
 mod profile;
 mod promises;
