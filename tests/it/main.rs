@@ -3,6 +3,7 @@
 
 mod auth;
 mod cookies;
+mod equality;
 mod health;
 mod journeys;
 mod openapi;
@@ -10,3 +11,4 @@ mod problems;
 mod profile;
 mod promises;
 mod support;
+mod volleys;
