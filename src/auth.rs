@@ -74,6 +74,8 @@ pub(crate) struct CodeRequest<'a> {
     pub right_password_at: Option<Timestamp>,
     /// Which handle the answer carries.
     pub vouching: Vouching,
+    /// What the audit trail calls it, once it is done.
+    pub event: (&'static str, &'static str),
 }
 
 /// Which handle an answer carries.
@@ -133,8 +135,9 @@ pub(crate) async fn send_code(
             resend_after,
             letter,
         } => {
+            app.audit(caller, request.event, None, Some(email), now);
+            let handle = request.vouching.handle(id, letter.version, purpose);
             app.send(*letter);
-            let handle = request.vouching.handle(id, purpose);
             Ok(CodeSent {
                 message: Messages::of(caller.language).answer.code_sent,
                 email: email.normal().to_owned(),
@@ -149,16 +152,21 @@ pub(crate) async fn send_code(
 }
 
 impl Vouching {
-    fn handle(self, challenge: ChallengeId, purpose: Purpose) -> Handle {
+    fn handle(self, challenge: ChallengeId, version: u32, purpose: Purpose) -> Handle {
         match (self, purpose) {
-            (Vouching::Fresh(vouched), _) => Handle { challenge, vouched },
+            (Vouching::Fresh(vouched), _) => Handle {
+                challenge,
+                version,
+                vouched,
+            },
             // Another form may have replaced theirs meanwhile. A handle of that record would let
             // them open an account with a stranger's password; theirs says that it is gone.
             (Vouching::Earlier(Some(earlier)), Purpose::Registration) => earlier,
             (Vouching::Earlier(earlier), _) => {
-                let vouched = earlier.is_some_and(|it| it.vouched && it.challenge == challenge);
+                let vouched = earlier.is_some_and(|it| it.vouches_for(challenge, version));
                 Handle {
                     challenge,
+                    version,
                     vouched: vouched && purpose != Purpose::Registration,
                 }
             }
@@ -242,6 +250,7 @@ impl Verification {
                 .checks(&self.verification_code, purpose, self.email.normal()),
             is_long: self.verification_code.is_long,
             admits,
+            yields: false,
             client: caller.client,
         }
     }
@@ -266,6 +275,7 @@ impl Verification {
         }
         match (redeemed, &self.challenge_id) {
             (Redeemed::TooMany { wait }, _) => Error::TooManyGuesses { wait: *wait },
+            (Redeemed::Full { wait }, _) => Error::TooManyRequests { wait: *wait },
             (Redeemed::KeyUnknown, _) => Error::KeyUnknown,
             (_, None) => Error::CodeRefused,
             (Redeemed::Wrong { tries_left }, _) => Error::CodeWrong {
@@ -287,9 +297,10 @@ pub(crate) fn open_handle(
         Ok(handle) => Ok(handle),
         Err(NoHandle::Foreign) => Ok(Handle {
             challenge: ChallengeId(entropy::random()),
+            version: 0,
             vouched: false,
         }),
-        Err(NoHandle::KeyUnknown) => Err(Error::KeyUnknown),
+        Err(NoHandle::KeyUnknown) => Err(Error::HandleKeyUnknown),
         Err(NoHandle::Malformed) => Err(Error::Invalid(vec![Invalid {
             field: "challenge_id",
             why: Why::NotAChallenge,

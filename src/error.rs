@@ -56,6 +56,8 @@ pub enum Error {
     Unavailable(String),
     /// The record was made under a key that this process does not have.
     KeyUnknown,
+    /// The `challenge_id` names such a key. Anyone can write that into one.
+    HandleKeyUnknown,
     /// Unforeseen. What we were doing.
     Internal(String),
 }
@@ -79,6 +81,8 @@ pub enum Why {
     Blank,
     TooLong { max: usize },
     TooShort { min: usize },
+    TooManyBytes { max: usize },
+    AddressTooLong,
     NotAnAddress,
     CommonPassword,
     NotACode,
@@ -110,7 +114,7 @@ impl Error {
             Error::OriginRefused => "origin_refused",
             Error::Busy => "busy",
             Error::Unavailable(_) => "unavailable",
-            Error::KeyUnknown => "key_unknown",
+            Error::KeyUnknown | Error::HandleKeyUnknown => "key_unknown",
             Error::Internal(_) => "internal",
         }
     }
@@ -136,7 +140,9 @@ impl Error {
             Error::NoSuchSession => words.session_not_found,
             Error::OriginRefused => words.origin_refused,
             Error::Busy => words.busy,
-            Error::Unavailable(_) | Error::KeyUnknown => words.unavailable,
+            Error::Unavailable(_) | Error::KeyUnknown | Error::HandleKeyUnknown => {
+                words.unavailable
+            }
             Error::Internal(_) => words.internal,
         };
         text.to_owned()
@@ -147,7 +153,9 @@ impl Error {
         match self {
             Error::TooManyGuesses { wait } | Error::TooManyRequests { wait } => Some(*wait),
             Error::Busy => Some(Duration::from_secs(1)),
-            Error::Unavailable(_) | Error::KeyUnknown => Some(Duration::from_secs(5)),
+            Error::Unavailable(_) | Error::KeyUnknown | Error::HandleKeyUnknown => {
+                Some(Duration::from_secs(5))
+            }
             _ => None,
         }
     }
@@ -162,6 +170,8 @@ impl Why {
             Why::NotWholeNumber => "not_whole_number",
             Why::Blank => "blank",
             Why::TooLong { .. } => "too_long",
+            Why::TooManyBytes { .. } => "too_many_bytes",
+            Why::AddressTooLong => "address_too_long",
             Why::TooShort { .. } => "too_short",
             Why::NotAnAddress => "not_an_address",
             Why::CommonPassword => "common_password",
@@ -183,6 +193,8 @@ impl Why {
             Why::Blank => words.blank.into(),
             Why::TooLong { max } => fill(words.too_long, max),
             Why::TooShort { min } => fill(words.too_short, min),
+            Why::TooManyBytes { max } => fill(words.too_many_bytes, max),
+            Why::AddressTooLong => words.address_too_long.into(),
             Why::NotAnAddress => words.not_an_address.into(),
             Why::CommonPassword => words.common_password.into(),
             Why::NotACode => words.not_a_code.into(),

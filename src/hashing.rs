@@ -3,13 +3,13 @@
 //! A hash costs 19 MiB and some 20 ms. Without a bound, a few hundred registrations at once would
 //! take the machine's memory; without an end to the queue, its time.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::entropy;
 use crate::error::Error;
@@ -26,14 +26,21 @@ const HASH_BYTES: usize = 32;
 
 /// The handle to the pool. Its threads end when the last handle is gone.
 pub struct Hasher {
-    jobs: SyncSender<Job>,
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
     /// Verified instead of an account's hash where there is none, so that it takes as long.
     decoy: PasswordHash,
+}
+
+/// Room for one hash. It is taken until the hash is made, also if nobody waits for it any more.
+pub struct Room {
+    _permit: OwnedSemaphorePermit,
 }
 
 struct Job {
     password: Password,
     task: Task,
+    room: Room,
 }
 
 enum Task {
@@ -50,7 +57,9 @@ enum Task {
 impl Hasher {
     /// Starts so many threads, with room for so many waiting jobs.
     pub fn start(threads: usize, queue: usize) -> std::io::Result<Self> {
-        let (jobs, waiting) = sync_channel(queue);
+        // The rooms are what bounds it.
+        let (jobs, waiting) = mpsc::channel();
+        let room = Arc::new(Semaphore::new(threads + queue));
         let waiting = Arc::new(Mutex::new(waiting));
         for number in 0..threads {
             let waiting = Arc::clone(&waiting);
@@ -59,18 +68,27 @@ impl Hasher {
                 .spawn(move || work(&waiting))?;
         }
         let decoy = phc(&entropy::random::<SALT_BYTES>(), &[0; HASH_BYTES]);
-        Ok(Self { jobs, decoy })
+        Ok(Self { jobs, room, decoy })
+    }
+
+    /// Room for one hash, or at once that there is none. Taken before anything is counted that only
+    /// a hash decides.
+    pub fn room(&self) -> Result<Room, Error> {
+        let permit = Arc::clone(&self.room).try_acquire_owned();
+        permit
+            .map(|permit| Room { _permit: permit })
+            .map_err(|_| Error::Busy)
     }
 
     /// Hashes a new password under a fresh salt.
-    pub async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
+    pub async fn hash(&self, room: Room, password: Password) -> Result<PasswordHash, Error> {
         let (answer, made) = oneshot::channel();
+        let salt = entropy::random();
+        let task = Task::Hash { salt, answer };
         self.queue(Job {
             password,
-            task: Task::Hash {
-                salt: entropy::random(),
-                answer,
-            },
+            task,
+            room,
         })?;
         made.await
             .map_err(|_| Error::Internal("a hashing thread ended".into()))
@@ -79,15 +97,18 @@ impl Hasher {
     /// Whether a password has this hash. Without one it is no, after the same work.
     pub async fn verify(
         &self,
+        room: Room,
         password: Password,
         hash: Option<PasswordHash>,
     ) -> Result<bool, Error> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.clone());
         let (answer, made) = oneshot::channel();
+        let task = Task::Verify { hash, answer };
         self.queue(Job {
             password,
-            task: Task::Verify { hash, answer },
+            task,
+            room,
         })?;
         let right = made
             .await
@@ -96,7 +117,9 @@ impl Hasher {
     }
 
     fn queue(&self, job: Job) -> Result<(), Error> {
-        self.jobs.try_send(job).map_err(|_| Error::Busy)
+        self.jobs
+            .send(job)
+            .map_err(|_| Error::Internal("the hashing threads ended".into()))
     }
 }
 
@@ -108,7 +131,12 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
-        let Ok(Job { password, task }) = job else {
+        let Ok(Job {
+            password,
+            task,
+            room,
+        }) = job
+        else {
             return;
         };
         match task {
@@ -116,12 +144,16 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
             Task::Hash { answer, .. } if answer.is_closed() => {}
             Task::Verify { answer, .. } if answer.is_closed() => {}
             Task::Hash { salt, answer } => {
-                let hash = argon2id(&password, &salt, (MEMORY_KIB, PASSES, LANES), &mut memory);
-                // Or they left while it ran.
-                let _ = answer.send(phc(&salt, &hash.unwrap_or_default()));
+                let cost = (MEMORY_KIB, PASSES, LANES);
+                let hash = argon2id(&password, &salt, cost, &mut memory);
+                drop(room);
+                // Nobody takes it if they left while it ran.
+                let _ = hash.map(|hash| answer.send(phc(&salt, &hash)));
             }
             Task::Verify { hash, answer } => {
-                let _ = answer.send(is_right(&password, &hash, &mut memory));
+                let right = is_right(&password, &hash, &mut memory);
+                drop(room);
+                let _ = answer.send(right);
             }
         }
     }
@@ -178,30 +210,24 @@ mod tests {
         Password::typed(text).unwrap()
     }
 
+    async fn fits(hasher: &Hasher, text: &str, hash: Option<PasswordHash>) -> bool {
+        let room = hasher.room().unwrap();
+        hasher.verify(room, typed(text), hash).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_password_fits_its_own_hash_and_no_other() {
         let hasher = Hasher::start(1, 4).unwrap();
-        let hash = hasher.hash(typed("pass123")).await.unwrap();
-        assert!(
-            hasher
-                .verify(typed("pass123"), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !hasher
-                .verify(typed("pass124"), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
-        assert!(!hasher.verify(typed("pass123"), None).await.unwrap());
-        assert_ne!(hasher.hash(typed("pass123")).await.unwrap(), hash);
-        assert!(
-            !hasher
-                .verify(typed("x"), Some(PasswordHash("damaged".into())))
-                .await
-                .unwrap()
-        );
+        let hash = async || {
+            let room = hasher.room().unwrap();
+            hasher.hash(room, typed("pass123")).await.unwrap()
+        };
+        let first = hash().await;
+        assert!(fits(&hasher, "pass123", Some(first.clone())).await);
+        assert!(!fits(&hasher, "pass124", Some(first.clone())).await);
+        assert!(!fits(&hasher, "pass123", None).await);
+        assert!(!fits(&hasher, "x", Some(PasswordHash("damaged".into()))).await);
+        assert_ne!(hash().await, first);
     }
 
     /// From the reference implementation: `echo -n password | argon2 somesalt16bytes! -id -t 2 -k 19456 -p 1 -e`.
@@ -214,26 +240,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_refuses_at_once() {
-        let (jobs, _kept_waiting) = sync_channel(1);
-        let hasher = Hasher {
-            jobs,
-            decoy: phc(&[0; 16], &[0; 32]),
-        };
-        let first = hasher.queue(job());
-        let second = hasher.queue(job());
-        assert!(first.is_ok());
-        assert!(matches!(second, Err(Error::Busy)));
-    }
-
-    fn job() -> Job {
-        let (answer, _) = oneshot::channel();
-        Job {
-            password: typed("x"),
-            task: Task::Hash {
-                salt: [0; 16],
-                answer,
-            },
-        }
+    async fn a_full_pool_refuses_at_once_and_has_room_again_after_each_hash() {
+        let hasher = Hasher::start(1, 1).unwrap();
+        let (first, second) = (hasher.room().unwrap(), hasher.room().unwrap());
+        assert!(matches!(hasher.room(), Err(Error::Busy)));
+        // Given up before it began, and used: both leave their room.
+        drop(first);
+        let hash = hasher.hash(second, typed("pass123")).await.unwrap();
+        assert!(fits(&hasher, "pass123", Some(hash)).await);
+        let rooms = [hasher.room(), hasher.room()];
+        assert!(rooms.iter().all(Result::is_ok));
     }
 }

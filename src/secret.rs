@@ -56,8 +56,18 @@ pub struct TypedCode {
 pub struct Handle {
     /// The record that the request met.
     pub challenge: ChallengeId,
+    /// Of its code then.
+    pub version: u32,
     /// Whether that very request carried the account's password (login) or the form (registration).
     pub vouched: bool,
+}
+
+impl Handle {
+    /// Whether the request that it was made for vouched for this very code: not for an earlier one
+    /// of the same record.
+    pub fn vouches_for(&self, challenge: ChallengeId, version: u32) -> bool {
+        self.vouched && self.challenge == challenge && self.version == version
+    }
 }
 
 /// Why a `challenge_id` says nothing.
@@ -140,6 +150,7 @@ impl Keys {
     pub fn seal(&self, handle: Handle, purpose: Purpose, address: &str, nonce: [u8; 12]) -> String {
         let key = &self.0[0];
         let mut sealed = handle.challenge.0.to_vec();
+        sealed.extend(handle.version.to_be_bytes());
         sealed.push(u8::from(handle.vouched));
         key.handle
             .seal_in_place_append_tag(
@@ -147,7 +158,7 @@ impl Keys {
                 aad(purpose, address),
                 &mut sealed,
             )
-            .expect("17 bytes are within what AES-GCM seals");
+            .expect("21 bytes are within what AES-GCM seals");
         let text = URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat());
         format!("{}.{text}", key.id)
     }
@@ -158,8 +169,8 @@ impl Keys {
         let bytes = URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|_| NoHandle::Malformed)?;
-        // Nonce, id and flag, tag.
-        if bytes.len() != 12 + 17 + 16 {
+        // Nonce; id, version and flag; tag.
+        if bytes.len() != 12 + 21 + 16 {
             return Err(NoHandle::Malformed);
         }
         let key = self.named(id).ok_or(NoHandle::KeyUnknown)?;
@@ -171,9 +182,11 @@ impl Keys {
             .open_in_place(nonce, aad(purpose, address), &mut sealed)
             .map_err(|_| NoHandle::Foreign)?;
         let id = opened[..16].try_into().map_err(|_| NoHandle::Malformed)?;
+        let version = opened[16..20].try_into().map_err(|_| NoHandle::Malformed)?;
         Ok(Handle {
             challenge: ChallengeId(id),
-            vouched: opened[16] == 1,
+            version: u32::from_be_bytes(version),
+            vouched: opened[20] == 1,
         })
     }
 

@@ -246,8 +246,13 @@ pub enum Redeemed {
     },
     /// There is nothing to match it with.
     Gone,
-    /// The address has had its wrong guesses for the day, or the service its ceiling of guesses.
+    /// The address has had its wrong guesses for the day.
     TooMany {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The whole service is at its ceiling of guesses.
+    Full {
         /// How long to wait.
         wait: Duration,
     },
@@ -261,8 +266,8 @@ pub trait Challenges: Store {
     /// Counts a request of a client, under its address and the networks around it.
     async fn admit(&self, client: IpAddr, want: Want, now: Timestamp) -> Result<Admitted>;
 
-    /// How long a code for the address would have to wait, counting nothing: asked before work that
-    /// costs much. `contests`: being refused marks a pending form as contested.
+    /// How long a code for the address would have to wait, by its budgets and by what the service
+    /// leaves to those who yield; counting nothing. Asked before work that costs much. `contests`: being refused marks a pending form as contested.
     async fn would_wait(
         &self,
         address: &EmailAddress,

@@ -64,6 +64,8 @@ pub async fn post(
 
     let mut right_password_at = None;
     if let Some(password) = form.password {
+        // Room to hash first: a try that was never made must not count.
+        let room = app.hasher.room()?;
         // Counted before it is hashed and given back if right, so that volleys cannot outrun the count.
         let tried_at = now;
         if let Some(wait) = app
@@ -75,7 +77,7 @@ pub async fn post(
             return Err(Error::TooManyGuesses { wait });
         }
         let hash = account.as_ref().and_then(|user| user.password.clone());
-        let is_right = app.hasher.verify(password, hash).await?;
+        let is_right = app.hasher.verify(room, password, hash).await?;
         now = app.now();
         if !is_right {
             app.audit(
@@ -92,7 +94,6 @@ pub async fn post(
 
     // A stranger must not learn who has an account, so known and unknown take the same steps; only
     // what reaches the mailbox differs.
-    app.audit(&caller, ("sign_in", "asked"), None, Some(&form.email), now);
     let request = CodeRequest {
         email: &form.email,
         purpose: Purpose::Login,
@@ -103,6 +104,7 @@ pub async fn post(
         yields: !known_client,
         right_password_at,
         vouching: Vouching::Fresh(right_password_at.is_some()),
+        event: ("sign_in", "asked"),
     };
     Ok((
         StatusCode::ACCEPTED,

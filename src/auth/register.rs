@@ -88,10 +88,11 @@ pub async fn post(
     {
         return Err(Error::TooManyRequests { wait });
     }
-    let password = match app.hasher.hash(form.password).await {
-        Ok(password) => password,
-        Err(refused) => return Err(contested(&app, &form.email, refused, app.now()).await),
+    let room = match app.hasher.room() {
+        Ok(room) => room,
+        Err(refused) => return Err(contested(&app, &form.email, refused, now).await),
     };
+    let password = app.hasher.hash(room, form.password).await?;
     let now = app.now();
 
     // A stranger must not learn who has an account: only what reaches the mailbox differs. An
@@ -112,7 +113,6 @@ pub async fn post(
         },
         password,
     };
-    app.audit(&caller, ("register", "asked"), None, Some(&form.email), now);
     let request = CodeRequest {
         email: &form.email,
         purpose: Purpose::Registration,
@@ -124,6 +124,7 @@ pub async fn post(
         yields: true,
         right_password_at: None,
         vouching: Vouching::Fresh(true),
+        event: ("register", "asked"),
     };
     Ok((
         StatusCode::ACCEPTED,

@@ -66,11 +66,11 @@ pub async fn post(
     Json(form): Json<Resend>,
 ) -> Result<(StatusCode, Json<CodeSent>), Error> {
     let now = app.now();
+    let known_client = app.admit(&caller, Want::Code, now).await?;
     let handle = match &form.challenge_id {
         Some(text) => Some(open_handle(&app, text, form.purpose, &form.email)?),
         None => None,
     };
-    let known_client = app.admit(&caller, Want::Code, now).await?;
 
     // As for the first mail: only what reaches the mailbox differs. A registration that nobody
     // waits for leaves a record like any other; the store lets no letter of it go out.
@@ -85,7 +85,6 @@ pub async fn post(
         Purpose::Registration => ("register", "asked_again"),
         _ => ("sign_in", "asked_again"),
     };
-    app.audit(&caller, event, None, Some(&form.email), now);
     let request = CodeRequest {
         email: &form.email,
         purpose: form.purpose,
@@ -96,6 +95,7 @@ pub async fn post(
         yields: form.purpose == Purpose::Registration || !known_client,
         right_password_at: None,
         vouching: Vouching::Earlier(handle),
+        event,
     };
     Ok((
         StatusCode::ACCEPTED,

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::describe::{BodyProblems, CodeProblems, Limited, OriginProblem};
 use crate::http::request::{Caller, Json, Presented};
-use crate::model::challenge::{Admits, Purpose};
+use crate::model::challenge::{Admits, Guess, Purpose};
 use crate::model::session::Method;
 use crate::model::user::User;
 use crate::store::{Redeemed, Want};
@@ -29,8 +29,8 @@ pub async fn post(
 ) -> Result<Response, Error> {
     let now = app.now();
     let transport = check_transport(form.session_transport, &presented)?;
+    let known_client = app.admit(&caller, Want::Guess, now).await?;
     let handle = form.handle(&app, Purpose::Login)?;
-    app.admit(&caller, Want::Guess, now).await?;
 
     // Before the code is spent: a database that is away costs nobody a code.
     let account = app
@@ -44,19 +44,22 @@ pub async fn post(
     } else {
         Admits::Nobody
     };
-    let guess = form.guess(&app, &caller, Purpose::Login, handle, admits);
+    let guess = Guess {
+        yields: !known_client,
+        ..form.guess(&app, &caller, Purpose::Login, handle, admits)
+    };
     let redeemed = app
         .stores
         .challenges
         .redeem(&form.email, Purpose::Login, guess, now)
         .await?;
-    let (Redeemed::Accepted(_), Some(user)) = (&redeemed, account) else {
+    let (Redeemed::Accepted(challenge), Some(user)) = (&redeemed, account) else {
         return Err(form.refused(&app, &caller, "sign_in", &redeemed, now));
     };
 
     // The password counts only for who sends back the handle of the very request that had it.
     let mut methods = vec![Method::Otp];
-    if handle.is_some_and(|handle| handle.vouched) {
+    if handle.is_some_and(|it| it.vouches_for(challenge.id, challenge.version)) {
         methods.push(Method::Pwd);
     }
     start_session(

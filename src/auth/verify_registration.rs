@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::describe::{BodyProblems, CodeProblems, Limited, OriginProblem};
 use crate::http::request::{Caller, Json, Presented};
-use crate::model::challenge::{Admits, Purpose};
+use crate::model::challenge::{Admits, Guess, Purpose};
 use crate::model::email_address::EmailAddress;
 use crate::model::session::Method;
 use crate::model::user::{Registration, Status, User, UserId};
@@ -31,8 +31,8 @@ pub async fn post(
 ) -> Result<Response, Error> {
     let now = app.now();
     let transport = check_transport(form.session_transport, &presented)?;
+    let known_client = app.admit(&caller, Want::Guess, now).await?;
     let handle = form.handle(&app, Purpose::Registration)?;
-    app.admit(&caller, Want::Guess, now).await?;
 
     // The account is there already if a process died after writing it; then its own form may go on.
     let account = app.stores.users.find(&form.email).await?;
@@ -43,7 +43,10 @@ pub async fn post(
         },
         Some(_) => Admits::Nobody,
     };
-    let guess = form.guess(&app, &caller, Purpose::Registration, handle, admits);
+    let guess = Guess {
+        yields: !known_client,
+        ..form.guess(&app, &caller, Purpose::Registration, handle, admits)
+    };
     let redeemed = app
         .stores
         .challenges

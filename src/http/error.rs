@@ -153,7 +153,9 @@ fn status(error: &Error) -> StatusCode {
             StatusCode::TOO_MANY_REQUESTS
         }
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        Error::Busy | Error::Unavailable(_) | Error::KeyUnknown => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Busy | Error::Unavailable(_) | Error::KeyUnknown | Error::HandleKeyUnknown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 

@@ -107,7 +107,7 @@ fn text(value: &Value) -> Result<&str, Why> {
 /// An e-mail address.
 pub fn email(value: &Value) -> Result<EmailAddress, Why> {
     EmailAddress::parse(text(value)?).map_err(|not| match not {
-        NotAnAddress::TooLong => Why::TooLong { max: 254 },
+        NotAnAddress::TooLong => Why::AddressTooLong,
         NotAnAddress::Malformed => Why::NotAnAddress,
     })
 }
@@ -129,7 +129,7 @@ pub fn password(value: &Value) -> Result<Password, Why> {
 fn bad_password(bad: BadPassword) -> Why {
     match bad {
         BadPassword::TooShort { length_min } => Why::TooShort { min: length_min },
-        BadPassword::TooLong => Why::TooLong { max: 512 },
+        BadPassword::TooLong => Why::TooManyBytes { max: 512 },
         BadPassword::Common => Why::CommonPassword,
     }
 }

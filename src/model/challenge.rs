@@ -200,6 +200,16 @@ impl Challenge {
                 }
                 current
             }
+            // The form goes on under a new code: whoever guessed its tries away, or came late, must
+            // not take it from the one who filled it in. It stays that form's own record.
+            Some(current) if ask.registration.is_none() && current.is_pending(now) => Self {
+                version: current.version + 1,
+                secret: ask.secret,
+                expires_at: after(now, rules.lifetime),
+                tries: 0,
+                state: State::Open,
+                ..current
+            },
             current => Self {
                 id: ask.id,
                 version: 0,
@@ -239,7 +249,7 @@ impl Challenge {
 
     /// Whether its codes may be mailed: they would work.
     pub fn is_open(&self, now: Timestamp) -> bool {
-        self.is_live(now) && self.state == State::Open
+        self.is_live(now) && self.is_free(now)
     }
 }
 
@@ -254,6 +264,8 @@ pub struct Guess {
     pub is_long: bool,
     /// For whom a right code would be accepted.
     pub admits: Admits,
+    /// Refused before others when the whole service is at its ceiling.
+    pub yields: bool,
     /// Where the caller is.
     pub client: IpAddr,
 }

@@ -44,7 +44,9 @@ impl EmailAddress {
         if local.len() > LOCAL_PART_BYTES_MAX || spelling.len() > ADDRESS_BYTES_MAX {
             return Err(NotAnAddress::TooLong);
         }
-        let normal = format!("{}@{domain}", local.to_ascii_lowercase());
+        // Composed again: a letter that has no composed form may have one once it is lowered.
+        let lowered: String = local.to_ascii_lowercase().nfc().collect();
+        let normal = format!("{lowered}@{domain}");
         Ok(Self { normal, spelling })
     }
 

@@ -73,8 +73,12 @@ impl Instants {
 
     /// Notes an event, and forgets what no longer counts in the budget.
     pub fn note(&mut self, now: Timestamp, budget: Budget) {
-        self.0 = budget.recent(self, now).collect();
-        self.0.push(micros(now));
+        let (at, window) = (micros(now), micros_of(budget.window));
+        // As they were noted, not as they count: one that is taken back is looked for by its instant.
+        self.0
+            .retain(|&past| at - window < past && past <= at + window);
+        self.0.push(at);
+        self.0.sort_unstable();
         let surplus = self.0.len().saturating_sub(budget.max as usize);
         self.0.drain(..surplus);
     }

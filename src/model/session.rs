@@ -133,7 +133,14 @@ impl Session {
 
     /// Whether a use now is worth writing down.
     pub fn is_touch_due(&self, now: Timestamp) -> bool {
-        now >= after(self.used_at, TOUCHED_AFTER)
+        // One that lies ahead would keep the session alive until that time is reached again.
+        now >= after(self.used_at, TOUCHED_AFTER) || self.used_at > after(now, TOUCHED_AFTER)
+    }
+
+    /// Whether the last use that was written down is behind: also if it lies so far ahead that a
+    /// clock must have been set back since.
+    pub fn was_used_before(&self, now: Timestamp) -> bool {
+        self.used_at < now || self.used_at > after(now, TOUCHED_AFTER)
     }
 
     /// The account it belongs to.

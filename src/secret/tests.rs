@@ -21,6 +21,7 @@ fn the_published_vectors_hold() {
     let token = Token::from_parts(&[9; 32], UserId(Uuid::from_bytes([3; 16])));
     let handle = Handle {
         challenge: ChallengeId([5; 16]),
+        version: 6,
         vouched: true,
     };
     let vectors = [
@@ -85,6 +86,7 @@ fn what_is_typed_is_read_kindly_but_only_in_two_shapes() {
 fn a_handle_opens_only_for_its_purpose_address_and_key() {
     let handle = Handle {
         challenge: ChallengeId([5; 16]),
+        version: 6,
         vouched: false,
     };
     let text = keys().seal(handle, Purpose::Login, ADDRESS, [4; 12]);
@@ -165,7 +167,7 @@ proptest! {
     #[test]
     fn tokens_and_handles_survive_the_way_there_and_back(
         secret in any::<[u8; 32]>(), user in any::<[u8; 16]>(), id in any::<[u8; 16]>(),
-        nonce in any::<[u8; 12]>(), vouched in any::<bool>(),
+        nonce in any::<[u8; 12]>(), version in any::<u32>(), vouched in any::<bool>(),
     ) {
         let user = UserId(Uuid::from_bytes(user));
         let token = Token::from_parts(&secret, user);
@@ -175,7 +177,7 @@ proptest! {
         let next = keys().successors(&token).remove(0);
         prop_assert_eq!(Token::parse(next.reveal()).unwrap().user_id(), user);
         prop_assert_ne!(next.digest(), token.digest());
-        let handle = Handle { challenge: ChallengeId(id), vouched };
+        let handle = Handle { challenge: ChallengeId(id), version, vouched };
         let text = keys().seal(handle, Purpose::Login, ADDRESS, nonce);
         prop_assert_eq!(keys().open(&text, Purpose::Login, ADDRESS), Ok(handle));
     }

@@ -44,6 +44,7 @@ fn every_error() -> Vec<Error> {
         Error::Busy,
         Error::Unavailable(String::new()),
         Error::KeyUnknown,
+        Error::HandleKeyUnknown,
         Error::Internal(String::new()),
     ];
     for error in &all {
@@ -54,7 +55,7 @@ fn every_error() -> Vec<Error> {
             Error::TooManyGuesses { .. } | Error::TooManyRequests { .. } => {}
             Error::CredentialsRefused | Error::SessionRequired | Error::NoSuchSession => {}
             Error::OriginRefused | Error::Busy | Error::Unavailable(_) => {}
-            Error::KeyUnknown | Error::Internal(_) => {}
+            Error::KeyUnknown | Error::HandleKeyUnknown | Error::Internal(_) => {}
         }
     }
     all
@@ -229,11 +230,14 @@ fn every_why() -> Vec<Why> {
             max: 2026,
         },
         Why::BadCharacter,
+        Why::TooManyBytes { max: 512 },
+        Why::AddressTooLong,
     ];
     for why in &all {
         match why {
             Why::Required | Why::NotText | Why::NotWholeNumber | Why::Blank => {}
-            Why::TooLong { .. } | Why::TooShort { .. } | Why::NotAnAddress => {}
+            Why::TooLong { .. } | Why::TooManyBytes { .. } | Why::TooShort { .. } => {}
+            Why::AddressTooLong | Why::NotAnAddress => {}
             Why::CommonPassword | Why::NotACode | Why::NotAChallenge => {}
             Why::OneOf(_) | Why::OutOfRange { .. } | Why::BadCharacter => {}
         }
@@ -259,6 +263,10 @@ async fn every_fields_code_is_seen_in_both_languages() {
                 .with("birth_year", 1)
                 .await,
             register().with("language", "fr").await,
+            register()
+                .with("password", "가".repeat(171))
+                .with("email", format!("{}@example.org", "a".repeat(65)))
+                .await,
             world
                 .verify_login(ADA, "1")
                 .speaking(language.as_str())

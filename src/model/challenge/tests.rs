@@ -59,6 +59,7 @@ fn guess(n: u8) -> Guess {
         challenge: None,
         checks: vec![("k0".into(), Check([0; 32])), ("k1".into(), Check([n; 32]))],
         is_long: false,
+        yields: false,
         admits: Admits::Owner,
         client: client(1),
     }
@@ -262,6 +263,31 @@ fn a_later_form_replaces_the_earlier_with_its_code_and_both_are_contested() {
         Challenge::asked(Some(first.clone()), ask(3), RULES, at(70)),
         first
     );
+}
+
+#[test]
+fn a_form_outlives_the_code_that_was_guessed_away_or_grew_old() {
+    let registering = |n| Guess {
+        admits: Admits::Form { account: None },
+        ..guess(n)
+    };
+    let mut first = Challenge::asked(None, form(1), RULES, at(0));
+    first.contested = true;
+    let mut guessed = first.clone();
+    for _ in 0..5 {
+        guessed.guessed(&registering(9), RULES, at(1));
+    }
+    for (old, now) in [(guessed, at(70)), (first, at(800))] {
+        let mut again = Challenge::asked(Some(old.clone()), ask(2), RULES, now);
+        assert_eq!((again.id, again.contested), (old.id, true));
+        assert_eq!((again.version, again.tries), (old.version + 1, 0));
+        assert_eq!(again.registration, old.registration);
+        assert_eq!(again.guessed(&registering(1), RULES, now), wrong(4));
+        assert_eq!(
+            again.guessed(&registering(2), RULES, now),
+            Outcome::Accepted
+        );
+    }
 }
 
 /// What may happen to an address, at most a few minutes apart.

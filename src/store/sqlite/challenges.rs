@@ -36,8 +36,10 @@ impl Challenges for Sqlite {
         self.writer
             .run(move |c| {
                 let current = load(c, &address, purpose)?;
-                let wait =
+                let full = service_wait(c, "code", limits.service_requests, true, &limits, now)?;
+                let soon =
                     sends_wait(c, &address, purpose, current.as_ref(), client, &limits, now)?;
+                let wait = full.max(soon);
                 if wait.is_some() && contests {
                     contest(c, &address, purpose, current, now)?;
                 }
@@ -283,10 +285,12 @@ fn redeem(
     let name = guess_budget(address);
     let mut wrong = instants(c, &name)?;
     if !guess.is_long {
-        let spent = limits.guesses.wait(&wrong, now);
-        let full = service_wait(c, "guess", limits.service_guesses, false, limits, now)?;
-        if let Some(wait) = spent.or(full) {
+        if let Some(wait) = limits.guesses.wait(&wrong, now) {
             return Ok(Redeemed::TooMany { wait });
+        }
+        let rate = limits.service_guesses;
+        if let Some(wait) = service_wait(c, "guess", rate, guess.yields, limits, now)? {
+            return Ok(Redeemed::Full { wait });
         }
         count_service(c, "guess", limits.service_guesses, limits, now)?;
     }

@@ -133,7 +133,7 @@ fn touch(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     match by_digest(c, user, digest)? {
-        Some((mut session, generation)) if session.is_live(now) && session.used_at < now => {
+        Some((mut session, generation)) if session.is_live(now) && session.was_used_before(now) => {
             session.used_at = now;
             session.expires_at = rules.expires_at(session.signed_in_at, now);
             write(c, &session, digest, generation)
@@ -152,11 +152,12 @@ fn refreshed(
     if refresh.generation < fence(c, user)? {
         return Ok(Refreshed::Fenced);
     }
-    raise_fence(c, user, refresh.generation, after(now, rules.lifetime))?;
     if let Some((mut session, generation)) = by_digest(c, user, refresh.old)? {
         if !session.is_live(now) {
             return Ok(Refreshed::Nothing);
         }
+        // Only for who has a live token: a stranger's guess must not cost a write.
+        raise_fence(c, user, refresh.generation, after(now, rules.lifetime))?;
         session.used_at = now;
         session.expires_at = rules.expires_at(session.signed_in_at, now);
         c.prepare_cached("DELETE FROM sessions WHERE digest = ?1")?

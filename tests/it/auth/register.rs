@@ -51,7 +51,7 @@ async fn addresses_that_are_none_are_refused() {
         ("ada@example.org, eve@example.org", "not_an_address"),
         ("ada@exam ple.org", "not_an_address"),
         ("ada\r\nBcc:eve@example.org", "not_an_address"),
-        (&long, "too_long"),
+        (&long, "address_too_long"),
     ] {
         world.register(email).await.is_invalid(&[("email", code)]);
     }
@@ -66,7 +66,7 @@ async fn production_asks_for_longer_and_rarer_passwords() {
         .await
         .is_accepted();
     let long = world.register(ADA).with("password", "x".repeat(513)).await;
-    long.is_invalid(&[("password", "too_long")]);
+    long.is_invalid(&[("password", "too_many_bytes")]);
 
     let production = World::with(&crate::cookies::PRODUCTION).await;
     for (password, code) in [("pass123", "too_short"), ("password1", "common_password")] {

@@ -30,7 +30,12 @@ fn email(number: u32, known: bool) -> String {
 /// So many accounts, with one hash for all.
 async fn make_accounts(world: &World, count: u32) {
     let password = Password::typed("pass123").unwrap();
-    let hash = world.app.hasher.hash(password).await.unwrap();
+    let hash = world
+        .app
+        .hasher
+        .hash(world.app.hasher.room().unwrap(), password)
+        .await
+        .unwrap();
     let now = world.clock.now();
     for number in 0..count {
         let user = User {

@@ -182,6 +182,7 @@ async fn redeem(
         }
         Redeemed::Gone => prop_assert!(live.is_none() || (!is_long && model.tries == 5)),
         Redeemed::TooMany { .. } => prop_assert!(!is_long),
+        Redeemed::Full { .. } => prop_assert!(false, "the service is far from its ceiling"),
         Redeemed::KeyUnknown => prop_assert!(false, "there is one key"),
     }
     Ok(())

@@ -233,7 +233,7 @@ async fn the_service_refuses_short_guesses_over_its_ceiling(on: Backend) {
     let wait = Duration::from_secs(10);
     for _ in 0..5 {
         let redeemed = world.login(&ada(), guess(1), at(0)).await;
-        assert_eq!(redeemed, Redeemed::TooMany { wait });
+        assert_eq!(redeemed, Redeemed::Full { wait });
     }
     world.accepted(&ada(), Purpose::Login, long(1), at(0)).await;
 }

@@ -266,6 +266,7 @@ pub fn guess(n: u8) -> Guess {
         challenge: None,
         checks: vec![("k0".into(), Check([0; 32])), ("k1".into(), Check([n; 32]))],
         is_long: false,
+        yields: false,
         admits: Admits::Owner,
         client: client(1),
     }

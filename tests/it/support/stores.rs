@@ -82,7 +82,10 @@ impl Users for Counted<dyn Users> {
             .await?;
         if found.is_some() && self.steps.is_leaky() {
             let password = Password::typed("found").unwrap();
-            self.hasher.hash(password).await.unwrap();
+            self.hasher
+                .hash(self.hasher.room().unwrap(), password)
+                .await
+                .unwrap();
         }
         Ok(found)
     }
