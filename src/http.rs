@@ -82,7 +82,6 @@ pub fn router(app: &Arc<App>) -> Router {
             // The hook in telemetry.rs has logged where it was; a payload may hold anything.
             Error::Internal("a story panicked".into()).into_response()
         }))
-        .layer(middleware::from_fn(cookie::renew))
         .layer(middleware::from_fn(to_the_end));
     router
         .fallback(async || Error::NotFound)
@@ -97,12 +96,13 @@ pub fn description() -> utoipa::openapi::OpenApi {
 }
 
 /// Middleware: a story that changes something runs to its end even when the client goes away.
+/// [`cookie::renew`] is called from here because a layer of its own would cost every call a few allocations.
 async fn to_the_end(request: Request, next: Next) -> Response {
     if request.method().is_safe() {
-        return next.run(request).await;
+        return cookie::renew(request, next).await;
     }
     let span = tracing::Span::current();
-    let story = tracing::Instrument::instrument(next.run(request), span);
+    let story = tracing::Instrument::instrument(cookie::renew(request, next), span);
     match tokio::spawn(story).await {
         Ok(response) => response,
         Err(ended) => match ended.try_into_panic() {

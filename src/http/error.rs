@@ -73,17 +73,16 @@ impl IntoResponse for Error {
 
 /// Middleware: writes the problem for whatever error a story, an extractor or the frame ended in.
 pub async fn render(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let language = language_of(request.headers());
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map(|id| id.0.to_string())
-        .unwrap_or_default();
+    // Kept as they came: most requests end in no error, and need neither.
+    let wanted = request.headers().get(header::ACCEPT_LANGUAGE).cloned();
+    let id = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<Arc<Error>>() else {
         return response;
     };
     log(&app, &error);
+    let language = language_of(wanted.as_ref());
+    let id = id.map(|id| id.0.to_string()).unwrap_or_default();
     let problem = problem(&error, language, id);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let headers = response.headers_mut();

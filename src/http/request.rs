@@ -60,18 +60,16 @@ impl FromRequestParts<Arc<App>> for Caller {
             .map(|id| Arc::clone(&id.0));
         Ok(Self {
             client: client_address(peer, forwarded, &app.config.http.trusted_proxies),
-            language: language_of(&parts.headers),
+            language: language_of(parts.headers.get(header::ACCEPT_LANGUAGE)),
             device: Device::from_user_agent(agent.unwrap_or_default()),
             request_id: id.unwrap_or_else(|| "none".into()),
         })
     }
 }
 
-/// The language that a caller reads.
-pub fn language_of(headers: &HeaderMap) -> Language {
-    let wanted = headers
-        .get(header::ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok());
+/// The language that a caller reads, by their `Accept-Language`.
+pub fn language_of(wanted: Option<&HeaderValue>) -> Language {
+    let wanted = wanted.and_then(|value| value.to_str().ok());
     Language::from_accept_language(wanted.unwrap_or_default())
 }
 

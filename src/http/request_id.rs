@@ -51,7 +51,10 @@ pub async fn name_request(
         "request",
         id = &*id,
         method = %request.method(),
-        path = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str),
+        path = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or("(none)", MatchedPath::as_str),
     );
     let echo = HeaderValue::from_str(&id).expect("letters, digits and hyphens fit in a header");
     request.extensions_mut().insert(RequestId(id));
