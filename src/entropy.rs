@@ -1,15 +1,13 @@
 //! The only place that rolls dice.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// `N` bytes from the operating system's generator.
+/// `N` bytes from the operating system's generator; see `docs/decisions/0008-dice-from-the-system.md`.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    SystemRandom::new()
-        .fill(&mut bytes)
+    getrandom::fill(&mut bytes)
         .expect("the operating system's generator does not fail once it is seeded");
     bytes
 }

@@ -34,7 +34,11 @@ async fn it_is_served_unless_switched_off() {
     let served = world.get("/openapi.json").await;
     served.is(404).is_refused("not_found");
     world.get("/docs").await.is(404).is_refused("not_found");
-    world.get("/docs/page.js").await.is(404).is_refused("not_found");
+    world
+        .get("/docs/page.js")
+        .await
+        .is(404)
+        .is_refused("not_found");
 }
 
 #[test]
