@@ -77,7 +77,8 @@ pub trait Store: Send + Sync {
     /// Its name in `/health`: what it is, and neither host nor version.
     fn kind(&self) -> &'static str;
 
-    /// Does the least that proves it works, and tells its clock.
+    /// Does the least that proves it works, and tells its clock, read when it answers: what it did
+    /// may have waited long for a disk.
     async fn check(&self) -> Result<Timestamp>;
 }
 

@@ -161,17 +161,17 @@ impl Store for Sqlite {
     }
 
     async fn check(&self) -> Result<Timestamp, Error> {
-        let now = (self.clock)();
+        let asked = (self.clock)();
         self.read(|c| c.query_row("SELECT version FROM schema", [], |_| Ok(())))?;
-        if !self.was_just_checked(now) {
+        if !self.was_just_checked(asked) {
             // A write, because a full disk can still be read; and of a new value, because SQLite does
             // not write what is there already. The sweep takes the row away like any that is over.
-            let micros = now.as_microsecond();
+            let micros = asked.as_microsecond();
             let row = "INSERT OR REPLACE INTO limits (name, arrival, expires_at) VALUES ('check', ?1, ?1)";
             self.writer.run(move |c| c.execute(row, [micros])).await?;
-            *self.checked_at() = Some(now);
+            *self.checked_at() = Some((self.clock)());
         }
-        Ok(now)
+        Ok((self.clock)())
     }
 }
 

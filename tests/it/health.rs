@@ -82,6 +82,17 @@ async fn a_clock_that_is_off_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_slow_store_is_not_a_clock_that_is_off() {
+    let world = World::new().await;
+    world.steps.check_secs.store(8, Ordering::Relaxed);
+    for (seconds, status) in [(0, 200), (-2, 200), (-3, 503), (10, 200), (11, 503)] {
+        world.steps.skew.store(seconds, Ordering::Relaxed);
+        sweep::compare_clocks(&world.app).await.unwrap();
+        world.get("/health/ready").await.is(status);
+    }
+}
+
+#[tokio::test]
 async fn draining_is_not_ready() {
     let world = World::new().await;
     assert_eq!(

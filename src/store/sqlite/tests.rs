@@ -1,5 +1,6 @@
 //! What only shows from inside the file: rows of a newer release, and what a check costs.
 
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use super::*;
@@ -187,6 +188,17 @@ async fn a_check_writes_once_a_second_however_often_it_is_asked() {
     store.clock = || at(1);
     assert_eq!(store.check().await.unwrap(), at(1));
     assert_eq!(writes(&store).await, before + 2);
+}
+
+#[tokio::test]
+async fn a_check_tells_the_time_of_its_answer() {
+    static READINGS: AtomicI64 = AtomicI64::new(0);
+    let mut store = Sqlite::memory(rules()).unwrap();
+    store.clock = || at(READINGS.fetch_add(1, Ordering::Relaxed));
+    let told = store.check().await.unwrap();
+    let last = READINGS.load(Ordering::Relaxed) - 1;
+    assert!(last > 0, "the first reading was before the write");
+    assert_eq!(told, at(last));
 }
 
 #[tokio::test]

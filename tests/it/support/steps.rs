@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aidlc_auth::model::outbox::DueLetter;
@@ -46,6 +46,8 @@ pub struct Steps {
     failing: Mutex<BTreeMap<&'static str, Error>>,
     /// By how many seconds the stores' clock is ahead.
     pub skew: AtomicI64,
+    /// How many seconds go by between a check's look at that clock and its answer.
+    pub check_secs: AtomicU64,
     leaky: AtomicBool,
 }
 
@@ -55,6 +57,7 @@ impl Default for Steps {
             ledger: watch::Sender::new(Ledger::default()),
             failing: Mutex::default(),
             skew: AtomicI64::new(0),
+            check_secs: AtomicU64::new(0),
             leaky: AtomicBool::new(false),
         }
     }
