@@ -17,6 +17,8 @@ use crate::model::limit::after;
 
 /// How long an answer is good for. Anyone may ask, and each look costs the stores a write.
 const FRESH: Duration = Duration::from_secs(2);
+/// How long a dependency has to answer. Alarms and people ask with time-outs of their own.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whether the service can do its work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -93,12 +95,16 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {
     responses((status = 200, body = Health), (status = 503, body = Health)),
 )]
 pub async fn all(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {
-    let now = app.now();
     // Held while looking: whoever comes meanwhile waits for this look instead of starting another.
     let mut last = app.last_look.0.lock().await;
+    // Only now, and for the stamp after the look: both may take longer than an answer is good for.
+    let now = app.now();
     let health = match &*last {
         Some((at, health)) if now < after(*at, FRESH) && now >= *at => health.clone(),
-        _ => last.insert((now, look(&app).await)).1.clone(),
+        _ => {
+            let health = look(&app).await;
+            last.insert((app.now(), health)).1.clone()
+        }
     };
     (health.status.code(), Json(health))
 }
@@ -106,10 +112,10 @@ pub async fn all(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {
 async fn look(app: &App) -> Health {
     let stores = &app.stores;
     let (users, challenges, sessions, mail) = tokio::join!(
-        stores.users.check(),
-        stores.challenges.check(),
-        stores.sessions.check(),
-        app.transport.check(),
+        within(PATIENCE, stores.users.check()),
+        within(PATIENCE, stores.challenges.check()),
+        within(PATIENCE, stores.sessions.check()),
+        within(PATIENCE, app.transport.check()),
     );
     let dependencies = BTreeMap::from([
         (
@@ -135,14 +141,21 @@ async fn look(app: &App) -> Health {
     }
 }
 
+/// What does not answer in time fails.
+async fn within<T, E: std::fmt::Display>(
+    patience: Duration,
+    check: impl Future<Output = Result<T, E>>,
+) -> Result<(), String> {
+    match tokio::time::timeout(patience, check).await {
+        Ok(checked) => checked.map(drop).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
+    }
+}
+
 impl Dependency {
-    fn new<T, E: std::fmt::Display>(
-        what: &'static str,
-        kind: &'static str,
-        checked: Result<T, E>,
-    ) -> Self {
+    fn new(what: &'static str, kind: &'static str, checked: Result<(), String>) -> Self {
         let status = match checked {
-            Ok(_) => Status::Ok,
+            Ok(()) => Status::Ok,
             Err(error) => {
                 // The answer says only that it fails; why is for those who may read the log.
                 tracing::warn!(dependency = what, kind, %error, "a dependency fails");
@@ -159,5 +172,21 @@ impl Status {
             Status::Ok => StatusCode::OK,
             Status::Failing => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_answer_in_time_fails() {
+        let never = std::future::pending::<Result<(), String>>();
+        let error = within(Duration::ZERO, never).await.unwrap_err();
+        assert!(error.contains("no answer"), "{error}");
+        let away = std::future::ready(Err::<(), _>("away"));
+        assert_eq!(within(PATIENCE, away).await, Err("away".into()));
+        let well = std::future::ready(Ok::<_, String>(()));
+        assert_eq!(within(PATIENCE, well).await, Ok(()));
     }
 }

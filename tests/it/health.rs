@@ -71,6 +71,20 @@ async fn a_look_is_good_for_two_seconds() {
 }
 
 #[tokio::test]
+async fn a_slow_look_is_shared_by_all_who_came_meanwhile() {
+    let world = World::new().await;
+    // The first sweep looks too.
+    world.steps.taken("sessions.check", 1).await;
+    let before = world.steps.count_of("users.check");
+    world.steps.check_secs.store(5, Ordering::Relaxed);
+    let (one, other) = tokio::join!(world.get("/health"), world.get("/health"));
+    one.is(200);
+    other.is(200);
+    world.get("/health").await.is(200);
+    assert_eq!(world.steps.count_of("users.check"), before + 1);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_off_is_not_ready() {
     let world = World::new().await;
     for (seconds, status) in [(2, 200), (3, 503), (-3, 503), (0, 200)] {
