@@ -121,16 +121,22 @@ pub(super) fn secret_keys(
     let mut ids: Vec<_> = keys.iter().map(|key| &key.id).collect();
     ids.sort_unstable();
     let remedy = "Set SECRET_KEYS to `k1:` and the output of `openssl rand -base64 32`";
+    // Two variables in one, both unset, leave a comma behind.
+    let is_missing = !reader.has_items("secret_keys");
+    let wrong = if reader.has("secret_keys") {
+        "has no key in it"
+    } else {
+        "is not set"
+    };
     if ids.windows(2).any(|pair| pair[0] == pair[1]) {
         let remedy = "Give every key an id of its own; records name their key by it";
         reader.refuse("secret_keys", Refused::new("uses an id twice", remedy));
-    } else if !reader.has("secret_keys") && environment != Environment::Development {
-        let wrong = "is not set, and outside development it must be named";
+    } else if is_missing && environment != Environment::Development {
+        let wrong = format!("{wrong}, and outside development it must be named");
         reader.refuse("secret_keys", Refused::new(wrong, remedy));
-    } else if !reader.has("secret_keys") && matches!(stores.database_url, DatabaseUrl::Postgres(_))
-    {
+    } else if is_missing && matches!(stores.database_url, DatabaseUrl::Postgres(_)) {
         let wrong =
-            "is not set, and only the embedded store has a folder to keep a generated key in";
+            format!("{wrong}, and only the embedded store has a folder to keep a generated key in");
         reader.refuse("secret_keys", Refused::new(wrong, remedy));
     }
     keys

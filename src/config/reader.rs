@@ -111,6 +111,12 @@ impl Reader {
         self.given.contains_key(key)
     }
 
+    /// Whether anybody put an item into the list: `","` has none.
+    pub fn has_items(&self, key: &str) -> bool {
+        let given = self.given.get(key);
+        given.is_some_and(|given| split(&given.value).next().is_some())
+    }
+
     /// The value, in the words that `parse` makes of it; `None` when it is not set or is refused.
     pub fn read<T>(
         &mut self,

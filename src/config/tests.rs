@@ -295,7 +295,17 @@ fn production_refuses_what_only_a_rehearsal_may_do() {
         ("PUBLIC_URL", "http://auth.example.org", "is not https"),
         ("LIMITS_ENABLED", "false", "only development"),
         ("DATABASE_URL", "", "must be named"),
-        ("SECRET_KEYS", "", "must be named"),
+        (
+            "SECRET_KEYS",
+            "",
+            "is not set, and outside development it must be named",
+        ),
+        (
+            "SECRET_KEYS",
+            ",",
+            "has no key in it, and outside development it must be named",
+        ),
+        ("SECRET_KEYS", " , ,", "has no key in it"),
         ("SMTP_URL", "", "MAIL_TRANSPORT is smtp"),
     ] {
         // An empty variable is an unset one, so it is left out of the base.
