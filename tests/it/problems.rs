@@ -368,6 +368,7 @@ async fn what_is_not_there_is_said_in_the_same_shape() {
         "/API/auth/login",
         "/api/auth/sessions/a/b",
         "/%00",
+        "/docs/%ff",
     ] {
         world.get(path).await.is(404).is_refused("not_found");
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -33,8 +34,17 @@ pub fn routes() -> Router<Arc<App>> {
         )
         .route(
             "/docs/{file}",
-            get(async |Path(name): Path<String>, headers: HeaderMap| file(&name, &headers)),
+            get(async |name: Result<Path<String>, _>, headers: HeaderMap| named(name, &headers)),
         )
+}
+
+/// Bytes that are no text (`/docs/%ff`) name no file either.
+fn named(
+    name: Result<Path<String>, PathRejection>,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let Path(name) = name.map_err(|_| Error::NotFound)?;
+    file(&name, headers)
 }
 
 fn file(name: &str, headers: &HeaderMap) -> Result<Response, Error> {
