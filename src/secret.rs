@@ -103,11 +103,6 @@ impl Keys {
         Self(keys)
     }
 
-    /// The id of the key that makes.
-    pub fn newest_id(&self) -> &str {
-        &self.0[0].id
-    }
-
     /// A seed's codes, as checks, under the newest key: what a new challenge is made of.
     pub fn secret(&self, seed: Seed, purpose: Purpose, address: &str) -> Secret {
         let key = &self.0[0];

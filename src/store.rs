@@ -228,7 +228,8 @@ pub enum Opened {
         /// The letter, to be sent now. (Boxed: it is far larger than the rest.)
         letter: Box<DueLetter>,
     },
-    /// Over a budget or ceiling; nothing was changed, but that a pending form is now contested.
+    /// Over a budget or ceiling; nothing was changed, but that a pending form is now contested and a
+    /// right password's try is given back.
     TooSoon {
         /// How long to wait.
         wait: Duration,

@@ -191,10 +191,6 @@ impl Presented {
 pub struct SignedIn {
     /// The session.
     pub session: Session,
-    /// Its token.
-    pub token: Token,
-    /// Whether it came in the cookie.
-    pub by_cookie: bool,
 }
 
 impl SignedIn {
@@ -252,10 +248,6 @@ impl FromRequestParts<Arc<App>> for SignedIn {
                 renewal.set(cookie::write(&token, end, now, app.config.plain_cookies()));
             }
         }
-        Ok(Self {
-            session,
-            token,
-            by_cookie: presented.by_cookie,
-        })
+        Ok(Self { session })
     }
 }

@@ -19,13 +19,6 @@ impl fmt::Display for UserId {
     }
 }
 
-impl UserId {
-    /// Reads what `Display` wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        text.strip_prefix("usr_")?.parse().ok().map(Self)
-    }
-}
-
 /// What an account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
