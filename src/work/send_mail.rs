@@ -1,20 +1,25 @@
 //! Sends the letters of the outbox: at once those of this process, later those that nobody sent.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior};
+use uuid::Uuid;
 
 use super::Stopping;
 use crate::app::App;
 use crate::mail::{CodeLetter, Letter, Mail, NotSent, NoticeLetter, render};
 use crate::model::limit::after;
-use crate::model::outbox::{DueCode, DueLetter, LetterKind, back_off};
+use crate::model::outbox::{DueCode, DueLetter, LEASE, LetterKind, back_off};
 
 /// How often to look for letters whose lease ran out.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How soon to look again when there may be more: their codes grow old, and new letters wait too.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How often to strike out what is done: many at once, and at a time that says nothing of what became
 /// of any one of them. At once, the commit would stand in the way of the caller's next request where
 /// nothing was mailed, and not where something was.
@@ -23,48 +28,38 @@ const STRIKE_EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 8;
 /// Shorter than the lease: another process must not take a letter over while it is on its way.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// How long a letter may wait in memory: sending it has to end within its lease.
+const WAIT_MAX: Duration = LEASE.saturating_sub(PATIENCE);
 
 /// Runs until it is told to stop, and then until the letters in hand are sent.
 pub async fn run(app: Arc<App>, mut letters: mpsc::Receiver<DueLetter>, mut stopping: Stopping) {
-    let room = Arc::new(Semaphore::new(AT_ONCE));
-    let mut sending = JoinSet::new();
-    let mut done = Vec::new();
+    let mut desk = Desk::default();
     let (mut look, mut strike) = (every(LOOK_EVERY), every(STRIKE_EVERY));
     loop {
-        let due = tokio::select! {
+        // What is on the desk comes first, or a full queue would keep it from ever being cleared.
+        tokio::select! {
             biased;
             () = stopping.begun() => break,
-            _ = strike.tick(), if !done.is_empty() => {
-                strike_out(&app, &mut done).await;
-                continue;
-            }
-            Some(letter) = letters.recv() => vec![letter],
-            Some(ended) = sending.join_next(), if !sending.is_empty() => {
-                done.extend(ended.ok().flatten());
-                continue;
-            }
-            _ = look.tick() => {
-                let due = take_over(&app).await;
-                if due.len() == AT_ONCE {
-                    // There may be more, and their codes grow old: after these, look again at once.
-                    look.reset_immediately();
+            Some(ended) = desk.sending.join_next_with_id() => desk.sort_out(ended),
+            _ = strike.tick(), if !desk.done.is_empty() => desk.strike_out(&app).await,
+            _ = look.tick(), if desk.room() > 0 => {
+                if desk.take_over(&app).await {
+                    look.reset_after(LOOK_AGAIN);
                 }
-                due
             }
-        };
-        for letter in due {
-            let (app, permit) = (Arc::clone(&app), Arc::clone(&room).acquire_owned().await);
-            sending.spawn(async move {
-                let done = deliver(&app, letter).await;
-                drop(permit);
-                done
-            });
+            Some(letter) = letters.recv(), if desk.room() > 0 => {
+                // What waited too long is let go: by now its code may be used, replaced or over. When
+                // its lease has run out it is taken over, and with that read anew.
+                if app.now() < after(letter.letter.requested_at, WAIT_MAX) {
+                    desk.send(&app, letter);
+                }
+            }
         }
     }
-    while let Some(ended) = sending.join_next().await {
-        done.extend(ended.ok().flatten());
+    while let Some(ended) = desk.sending.join_next_with_id().await {
+        desk.sort_out(ended);
     }
-    strike_out(&app, &mut done).await;
+    desk.strike_out(&app).await;
 }
 
 fn every(period: Duration) -> Interval {
@@ -73,11 +68,76 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-/// Takes over letters whose lease ran out: their process died, or sending them failed before.
-pub async fn take_over(app: &App) -> Vec<DueLetter> {
+/// The letters that the worker has in hand.
+#[derive(Default)]
+struct Desk {
+    sending: JoinSet<Option<DueLetter>>,
+    /// Which letter each task is sending.
+    on_their_way: HashMap<task::Id, Uuid>,
+    /// To be struck out.
+    done: Vec<DueLetter>,
+}
+
+impl Desk {
+    /// How many more may be on their way.
+    fn room(&self) -> usize {
+        AT_ONCE - self.on_their_way.len().min(AT_ONCE)
+    }
+
+    fn send(&mut self, app: &Arc<App>, letter: DueLetter) {
+        let (app, id) = (Arc::clone(app), letter.letter.id);
+        let task = self
+            .sending
+            .spawn(async move { deliver(&app, letter).await });
+        self.on_their_way.insert(task.id(), id);
+    }
+
+    /// A letter is sent, or put back, or the task fell over and its lease will run out.
+    fn sort_out(&mut self, ended: Result<(task::Id, Option<DueLetter>), JoinError>) {
+        let (task, done) = ended.unwrap_or_else(|fell_over| (fell_over.id(), None));
+        self.on_their_way.remove(&task);
+        self.done.extend(done);
+    }
+
+    /// Takes over letters whose lease ran out: their process died, or sending them failed before.
+    /// `true`: there may be more.
+    async fn take_over(&mut self, app: &Arc<App>) -> bool {
+        let room = self.room();
+        let due = take_letters(app, room, app.now()).await;
+        let may_be_more = due.len() == room;
+        for letter in due {
+            // Its lease ran out on this desk: a strike-out that failed, or a clock that leapt.
+            if !self.holds(letter.letter.id) {
+                self.send(app, letter);
+            }
+        }
+        may_be_more
+    }
+
+    fn holds(&self, id: Uuid) -> bool {
+        self.on_their_way
+            .values()
+            .any(|on_its_way| *on_its_way == id)
+            || self.done.iter().any(|done| done.letter.id == id)
+    }
+
+    /// Strikes out what is done. Where that fails, letters may go out again after a restart, under the
+    /// same Message-ID.
+    async fn strike_out(&mut self, app: &App) {
+        if self.done.is_empty() {
+            return;
+        }
+        match app.stores.challenges.letters_done(&self.done).await {
+            Ok(()) => self.done.clear(),
+            Err(error) => tracing::warn!(%error, "letters could not be struck out of the outbox"),
+        }
+    }
+}
+
+async fn take_letters(app: &App, most: usize, now: Timestamp) -> Vec<DueLetter> {
     app.stores
         .challenges
-        .take_letters(AT_ONCE as u32, app.now())
+        .take_letters(most as u32, now)
         .await
         .unwrap_or_else(|error| {
             tracing::warn!(%error, "the outbox cannot be read");
@@ -108,17 +168,6 @@ pub async fn deliver(app: &App, due: DueLetter) -> Option<DueLetter> {
             }
             None
         }
-    }
-}
-
-/// Strikes out what is done. Where that fails, letters may go out twice, under the same Message-ID.
-async fn strike_out(app: &App, done: &mut Vec<DueLetter>) {
-    if done.is_empty() {
-        return;
-    }
-    match app.stores.challenges.letters_done(done).await {
-        Ok(()) => done.clear(),
-        Err(error) => tracing::warn!(%error, "letters could not be struck out of the outbox"),
     }
 }
 

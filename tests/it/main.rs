@@ -10,5 +10,6 @@ mod openapi;
 mod problems;
 mod profile;
 mod promises;
+mod send_mail;
 mod support;
 mod volleys;

@@ -40,6 +40,10 @@ pub struct Inbox {
     /// The `Message-ID` of every attempt, refused ones included.
     attempts: watch::Sender<Vec<String>>,
     refusing: Mutex<Option<NotSent>>,
+    /// How many mails were begun with.
+    begun: watch::Sender<usize>,
+    /// Whose mails are not taken for the time being.
+    held_up: watch::Sender<Vec<String>>,
 }
 
 impl Inbox {
@@ -72,6 +76,26 @@ impl Inbox {
         assert!(waited.is_ok(), "a mail that was owed was not sent");
     }
 
+    /// Waits until so many mails were begun with.
+    pub async fn begun(&self, count: usize) {
+        let mut heard = self.begun.subscribe();
+        let waited = tokio::time::timeout(DEADLINE, heard.wait_for(|begun| *begun >= count)).await;
+        assert!(waited.is_ok(), "{count} mails were not begun with");
+    }
+
+    /// Waits until a mail to an address is there.
+    pub async fn reached(&self, to: &str) {
+        let mut heard = self.attempts.subscribe();
+        let is_there = heard.wait_for(|_| self.all().iter().any(|mail| mail.to == to));
+        let waited = tokio::time::timeout(DEADLINE, is_there).await;
+        assert!(waited.is_ok(), "no mail reached {to}");
+    }
+
+    /// From now on mails to these addresses hang until they are no longer named.
+    pub fn hold_up(&self, addresses: &[String]) {
+        self.held_up.send_replace(addresses.to_vec());
+    }
+
     /// From now on every mail is refused for this; `None`: taken again.
     pub fn refuse(&self, why: Option<NotSent>) {
         *self.refusing.lock().unwrap() = why;
@@ -81,6 +105,10 @@ impl Inbox {
 #[async_trait]
 impl Transport for Inbox {
     async fn send(&self, mail: &Mail, message: &Message) -> Result<(), NotSent> {
+        self.begun.send_modify(|begun| *begun += 1);
+        let mut held_up = self.held_up.subscribe();
+        let is_free = held_up.wait_for(|held_up| !held_up.contains(&mail.to));
+        is_free.await.expect("the inbox is still there");
         let refusing = self.refusing.lock().unwrap().clone();
         if refusing.is_none() {
             self.received.lock().unwrap().push(read(mail, message));

@@ -286,7 +286,12 @@ impl World {
 
     /// What a worker does every few seconds: takes over letters whose time has come.
     pub async fn send_what_is_due(&self) {
-        for letter in send_mail::take_over(&self.app).await {
+        let due = self.stores.challenges.take_letters(8, self.clock.now());
+        for letter in due.await.unwrap() {
+            // A test's clock leaps over leases; whoever has a letter in hand still has it.
+            if !self.steps.hand_out(&letter) {
+                continue;
+            }
             let done = send_mail::deliver(&self.app, letter).await;
             let done: Vec<_> = done.into_iter().collect();
             let challenges = &self.app.stores.challenges;
