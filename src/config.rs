@@ -102,6 +102,8 @@ pub struct Stores {
     pub redis_url: RedisUrl,
     /// How many days a withdrawn account is kept.
     pub retention_days: u32,
+    /// How many days a row of the audit trail is kept.
+    pub audit_retention_days: u32,
 }
 
 /// How mail leaves.

@@ -122,8 +122,9 @@ pub trait Users: Store {
     /// Appends rows to the audit trail.
     async fn audit(&self, rows: &[AuditRow]) -> Result<()>;
 
-    /// Erases accounts withdrawn before `before`, and audit rows as old. Says how many accounts.
-    async fn erase(&self, before: Timestamp) -> Result<u64>;
+    /// Erases accounts withdrawn before `withdrawn_before`, and audit rows of before `audited_before`.
+    /// Says how many accounts.
+    async fn erase(&self, withdrawn_before: Timestamp, audited_before: Timestamp) -> Result<u64>;
 }
 
 /// What became of writing an account.

@@ -77,6 +77,7 @@ fn assume_or_ask(
 impl Stores {
     pub(super) fn read(reader: &mut Reader, environment: Environment) -> Self {
         let retention_days = reader.number("retention_days", 1..=3650);
+        let audit_retention_days = reader.number("audit_retention_days", 1..=3650);
         let (local, example) = (
             "sqlite://./data/aidlc-auth.db",
             "sqlite:///var/lib/aidlc-auth/aidlc-auth.db",
@@ -107,6 +108,7 @@ impl Stores {
             database_url: database_url.unwrap_or(DatabaseUrl::Memory),
             redis_url: redis_url.unwrap_or(RedisUrl::Memory),
             retention_days,
+            audit_retention_days,
         }
     }
 }

@@ -120,6 +120,7 @@ fn development_needs_nothing() {
     assert!(matches!(&config.stores.database_url, DatabaseUrl::Sqlite(path) if *path == file));
     assert!(matches!(&config.stores.redis_url, RedisUrl::Sqlite(path) if *path == file));
     assert_eq!(config.stores.retention_days, 365);
+    assert_eq!(config.stores.audit_retention_days, 365);
     assert!(config.secret_keys.is_empty());
     assert_eq!(config.mail.transport, MailTransport::Simulation);
     assert_eq!(config.mail.from, "aidlc-auth <no-reply@localhost>");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Stopping, follow_up};
 use crate::app::App;
@@ -42,13 +42,20 @@ pub async fn once(app: &App) -> Result<(), Error> {
         follow_up::perform(stores, &left, now).await?;
     }
     let swept = stores.challenges.sweep(now).await? + stores.sessions.sweep(now).await?;
-    let retention = SignedDuration::from_hours(24 * i64::from(app.config.stores.retention_days));
+    let stored = &app.config.stores;
+    let withdrawn_before = days_before(now, stored.retention_days);
+    let audited_before = days_before(now, stored.audit_retention_days);
     let erased = stores
         .users
-        .erase(now.checked_sub(retention).unwrap_or(now))
+        .erase(withdrawn_before, audited_before)
         .await?;
     tracing::debug!(swept, erased, "swept");
     Ok(())
+}
+
+fn days_before(now: Timestamp, days: u32) -> Timestamp {
+    let days = SignedDuration::from_hours(24 * i64::from(days));
+    now.checked_sub(days).unwrap_or(now)
 }
 
 /// Not ready while this machine's clock and a store's are too far apart.

@@ -166,7 +166,7 @@ async fn what_was_to_follow_goes_with_an_erased_account() {
             .await
             .unwrap();
     }
-    assert_eq!(store.erase(at(50)).await.unwrap(), 1);
+    assert_eq!(store.erase(at(50), at(0)).await.unwrap(), 1);
     let count = store.read(|c| {
         c.query_row("SELECT count(*) FROM follow_ups", [], |row| {
             row.get::<_, i64>(0)

@@ -119,14 +119,19 @@ impl Users for Sqlite {
             .await
     }
 
-    async fn erase(&self, before: Timestamp) -> Result<u64, Error> {
-        let before = before.as_microsecond();
+    async fn erase(
+        &self,
+        withdrawn_before: Timestamp,
+        audited_before: Timestamp,
+    ) -> Result<u64, Error> {
+        let withdrawn_before = withdrawn_before.as_microsecond();
+        let audited_before = audited_before.as_microsecond();
         self.writer
             .run(move |c| {
-                c.execute("DELETE FROM audit WHERE at < ?1", [before])?;
+                c.execute("DELETE FROM audit WHERE at < ?1", [audited_before])?;
                 let gone =
                     "DELETE FROM users WHERE status = 'pending_deletion' AND updated_at < ?1";
-                let count = c.execute(gone, [before])?;
+                let count = c.execute(gone, [withdrawn_before])?;
                 // What was to follow from their changes goes with them.
                 let orphans = "DELETE FROM follow_ups WHERE user_id NOT IN (SELECT id FROM users)";
                 c.execute(orphans, [])?;

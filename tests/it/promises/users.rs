@@ -301,11 +301,11 @@ async fn withdrawn_accounts_are_erased_when_they_are_old(on: Backend) {
         .unwrap();
     set_status(&world, Status::Deactivated, 1).await;
 
-    assert_eq!(world.users.erase(at(10)).await.unwrap(), 0);
-    assert_eq!(world.users.erase(at(11)).await.unwrap(), 1);
-    assert_eq!(world.users.erase(at(11)).await.unwrap(), 0);
+    assert_eq!(world.users.erase(at(10), at(0)).await.unwrap(), 0);
+    assert_eq!(world.users.erase(at(11), at(0)).await.unwrap(), 1);
+    assert_eq!(world.users.erase(at(11), at(0)).await.unwrap(), 0);
     assert_eq!(world.users.get(gone.id).await.unwrap(), None);
-    assert_eq!(world.users.erase(at(DAY)).await.unwrap(), 1);
+    assert_eq!(world.users.erase(at(DAY), at(0)).await.unwrap(), 1);
     let left = world.users.get(user_id(3)).await.unwrap();
     assert!(left.is_some(), "only who withdrew is erased");
 }
@@ -335,8 +335,10 @@ async fn audit_rows_are_written_all_or_none(on: Backend) {
     let twice = world.users.audit(&[audit_row(3), audit_row(2)]).await;
     assert!(twice.is_err());
     world.users.audit(&[audit_row(3)]).await.unwrap();
-    // Erased with age, an id is free again.
-    world.users.erase(at(3)).await.unwrap();
+    // Only their own age counts; erased with it, an id is free again.
+    world.users.erase(at(DAY), at(1)).await.unwrap();
+    assert!(world.users.audit(&[audit_row(1)]).await.is_err());
+    world.users.erase(at(0), at(3)).await.unwrap();
     world
         .users
         .audit(&[audit_row(1), audit_row(2)])

@@ -145,10 +145,13 @@ impl Users for Counted<dyn Users> {
         self.steps.take("users.audit", self.inner.audit(rows)).await
     }
 
-    async fn erase(&self, before: Timestamp) -> Result<u64, Error> {
-        self.steps
-            .take("users.erase", self.inner.erase(before))
-            .await
+    async fn erase(
+        &self,
+        withdrawn_before: Timestamp,
+        audited_before: Timestamp,
+    ) -> Result<u64, Error> {
+        let erased = self.inner.erase(withdrawn_before, audited_before);
+        self.steps.take("users.erase", erased).await
     }
 }
 
