@@ -14,11 +14,11 @@ pub async fn perform(stores: &Stores, follow_up: &FollowUp, now: Timestamp) -> R
     match follow_up.task {
         FollowUpTask::RenewSessions => stores.sessions.renew(&Snapshot::from(user)).await?,
         FollowUpTask::EndEverything => {
-            stores
-                .sessions
-                .end(user.id, End::Below(user.generation), now)
-                .await?;
+            // Both, whatever becomes of the first: sessions that cannot be ended keep no code alive.
+            let below = End::Below(user.generation);
+            let sessions = stores.sessions.end(user.id, below, now).await;
             stores.challenges.end(&user.email).await?;
+            sessions?;
         }
     }
     stores.users.follow_up_done(follow_up.id).await

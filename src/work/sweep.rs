@@ -25,32 +25,38 @@ pub async fn run(app: Arc<App>, mut stopping: Stopping) {
             () = stopping.begun() => break,
             _ = every.tick() => {}
         }
-        if let Err(error) = once(&app).await {
-            tracing::warn!(%error, "a sweep was cut short; the next goes on");
-        }
+        once(&app).await;
     }
     app.audit.log_counts();
 }
 
-/// One sweep.
-pub async fn once(app: &App) -> Result<(), Error> {
+/// One sweep. What fails holds up nothing else, and is tried again by the next.
+pub async fn once(app: &App) {
     app.audit.log_counts();
-    compare_clocks(app).await?;
-    let (now, stores) = (app.now(), &app.stores);
+    tried("comparing the clocks", compare_clocks(app).await);
+    let (now, config, stores) = (app.now(), &app.config.stores, &app.stores);
     let left_behind = now.checked_sub(LEFT_BEHIND_AFTER).unwrap_or(now);
-    for left in stores.users.follow_ups(left_behind).await? {
-        follow_up::perform(stores, &left, now).await?;
+    let follow_ups = stores.users.follow_ups(left_behind).await;
+    for left in tried("reading what is left to follow up", follow_ups) {
+        tried(
+            "following up a change",
+            follow_up::perform(stores, &left, now).await,
+        );
     }
-    let swept = stores.challenges.sweep(now).await? + stores.sessions.sweep(now).await?;
-    let stored = &app.config.stores;
-    let withdrawn_before = days_before(now, stored.retention_days);
-    let audited_before = days_before(now, stored.audit_retention_days);
-    let erased = stores
-        .users
-        .erase(withdrawn_before, audited_before)
-        .await?;
-    tracing::debug!(swept, erased, "swept");
-    Ok(())
+    let challenges = tried("forgetting challenges", stores.challenges.sweep(now).await);
+    let sessions = tried("forgetting sessions", stores.sessions.sweep(now).await);
+    let withdrawn_before = days_before(now, config.retention_days);
+    let audited_before = days_before(now, config.audit_retention_days);
+    let erased = stores.users.erase(withdrawn_before, audited_before).await;
+    let erased = tried("erasing what is too old", erased);
+    tracing::debug!(challenges, sessions, erased, "swept");
+}
+
+fn tried<T: Default>(what: &'static str, done: Result<T, Error>) -> T {
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, what, "a part of a sweep failed; the next tries it again");
+        T::default()
+    })
 }
 
 fn days_before(now: Timestamp, days: u32) -> Timestamp {

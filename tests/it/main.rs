@@ -12,4 +12,5 @@ mod profile;
 mod promises;
 mod send_mail;
 mod support;
+mod sweep;
 mod volleys;

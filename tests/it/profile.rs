@@ -161,7 +161,7 @@ async fn what_follows_from_a_change_is_done_later_if_it_must_be() {
         .is_refused("unavailable");
     world.steps.mend();
     world.clock.advance(Duration::from_secs(16));
-    aidlc_auth::work::sweep::once(&world.app).await.unwrap();
+    aidlc_auth::work::sweep::once(&world.app).await;
     let session = world.session(&token).await;
     assert_eq!(session["user"]["full_name"], "Augusta Ada King");
 }
