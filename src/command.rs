@@ -10,6 +10,7 @@ use crate::config::Config;
 
 pub mod backup;
 pub mod config;
+mod keys;
 pub mod serve;
 pub mod users;
 

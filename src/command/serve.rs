@@ -1,28 +1,23 @@
 //! `aidlc-auth serve`: opens the stores, starts the workers, serves until told to stop.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::keys;
 use crate::app::{App, rules};
 use crate::clock::SystemClock;
-use crate::config::{Config, DatabaseUrl, MailTransport, SecretKey};
+use crate::config::{Config, DatabaseUrl, MailTransport};
 use crate::http::serve::{self, Drain, Limits};
 use crate::mail::Transport;
 use crate::mail::simulation::Simulation;
 use crate::mail::smtp::{Smtp, SmtpUrl};
-use crate::secret::Keys;
 use crate::store::sqlite::Use;
 use crate::work::{Workers, sweep};
-use crate::{entropy, http, store, telemetry};
+use crate::{http, store, telemetry};
 
 /// How long the workers have for what they hold, once the last request is answered.
 const LAST_LETTERS: Duration = Duration::from_secs(10);
@@ -41,7 +36,7 @@ pub fn run(config: Config) -> Result<()> {
 async fn service(config: Config) -> Result<()> {
     let stores =
         store::open(&config.stores, Use::Serve, rules(&config)).map_err(|why| anyhow!(why))?;
-    let (keys, keys_from) = keys(&config)?;
+    let (keys, keys_from) = keys::to_serve(&config)?;
     let transport = transport(&config).map_err(|why| anyhow!(why))?;
     let limits = limits(&config);
     let listener = serve::bind(&config.http.host, config.http.port)
@@ -105,59 +100,6 @@ fn announce(app: &App, keys_from: &str) {
     if app.password_rules().length_min < 8 {
         tracing::warn!("passwords of 6 characters are taken outside ENVIRONMENT=production");
     }
-}
-
-/// The keys that were set; in development with the embedded store, those that the first start made.
-fn keys(config: &Config) -> Result<(Keys, &'static str)> {
-    let (keys, from) = match (&config.secret_keys[..], &config.stores.database_url) {
-        ([], DatabaseUrl::Sqlite(path)) => {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            (
-                vec![kept_key(&folder.join("secret-key"))?],
-                "made by the first start, beside the database",
-            )
-        }
-        ([], _) => (vec![new_key()?], "made by this start, in memory"),
-        (_, _) => (Vec::new(), "SECRET_KEYS"),
-    };
-    let keys = if keys.is_empty() {
-        &config.secret_keys
-    } else {
-        &keys
-    };
-    Ok((
-        Keys::new(
-            keys.iter()
-                .map(|key| (key.id.as_str(), key.bytes.expose_secret())),
-        ),
-        from,
-    ))
-}
-
-/// The key of a development database: made once, kept beside it, for this user's eyes only.
-fn kept_key(path: &Path) -> Result<SecretKey> {
-    let unusable = || format!("the key in {}", path.display());
-    if !path.exists() {
-        let mut file = std::fs::File::options()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(path)
-            .with_context(unusable)?;
-        file.write_all(key_text().as_bytes())
-            .and_then(|()| file.sync_all())
-            .with_context(unusable)?;
-    }
-    let text = std::fs::read_to_string(path).with_context(unusable)?;
-    SecretKey::parse(text.trim()).map_err(|why| anyhow!("{}: {why:?}", unusable()))
-}
-
-fn new_key() -> Result<SecretKey> {
-    SecretKey::parse(&key_text()).map_err(|why| anyhow!("a fresh key is refused: {why:?}"))
-}
-
-fn key_text() -> String {
-    format!("dev:{}", STANDARD.encode(entropy::random::<32>()))
 }
 
 fn transport(config: &Config) -> Result<Arc<dyn Transport>, String> {
