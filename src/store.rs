@@ -44,6 +44,13 @@ pub fn open(
     // One embedded store keeps all three; settings refuse everything else in this release.
     let store = match &config.database_url {
         DatabaseUrl::Sqlite(path) => Sqlite::open(path, usage, rules)?,
+        DatabaseUrl::Memory if usage == sqlite::Use::Operate => {
+            return Err(
+                "DATABASE_URL=memory: is in the memory of the service and cannot be reached from \
+                 here: run this with the settings of a service that keeps a file"
+                    .into(),
+            );
+        }
         DatabaseUrl::Memory => Sqlite::memory(rules)?,
         DatabaseUrl::Postgres(_) => return Err("this release has no PostgreSQL store".into()),
     };

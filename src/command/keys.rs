@@ -33,6 +33,15 @@ pub fn to_serve(config: &Config) -> Result<(Keys, &'static str)> {
     Ok((keys(&[key]), "made by the first start, beside the database"))
 }
 
+/// The keys as far as they are at hand, for commands beside the service. Makes none.
+pub fn at_hand(config: &Config) -> Option<Keys> {
+    if !config.secret_keys.is_empty() {
+        return Some(keys(&config.secret_keys));
+    }
+    let key = read(&kept_at(config)?).ok()?;
+    Some(keys(&[key]))
+}
+
 /// The key of a development database lies beside it.
 fn kept_at(config: &Config) -> Option<PathBuf> {
     match &config.stores.database_url {
@@ -115,15 +124,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_kept_whole() {
+    fn a_key_is_kept_whole_and_never_made_by_looking() {
         let folder = tempfile::tempdir().unwrap();
         let config = in_folder(&folder);
+        assert!(at_hand(&config).is_none());
         // What a start that was killed left behind does not stand in the way.
         std::fs::write(folder.path().join("secret-key.new"), "de").unwrap();
         let (made, _) = to_serve(&config).unwrap();
         let (kept, _) = to_serve(&config).unwrap();
+        let looked_up = at_hand(&config).unwrap();
         let ada = made.pseudonym("ada@example.org");
         assert_eq!(kept.pseudonym("ada@example.org"), ada);
+        assert_eq!(looked_up.pseudonym("ada@example.org"), ada);
         let files = std::fs::read_dir(folder.path()).unwrap();
         let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
         assert_eq!(names, ["secret-key"]);
@@ -157,6 +169,7 @@ mod tests {
                 "{refused}"
             );
             assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+            assert!(at_hand(&config).is_none());
         }
     }
 }

@@ -1,15 +1,17 @@
 //! `aidlc-auth users …`: what an operator does to one account.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Subcommand;
 use jiff::Timestamp;
 
+use super::keys;
 use crate::app::rules;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::entropy;
 use crate::model::email_address::EmailAddress;
-use crate::model::user::{Status, User};
+use crate::model::user::{Status, User, UserId};
+use crate::secret::Keys;
 use crate::store::sqlite::Use;
 use crate::store::{self, AuditRow, Stores};
 use crate::work::follow_up;
@@ -46,19 +48,20 @@ pub fn run(config: &Config, command: &Users) -> Result<()> {
         .build()?;
     let stores =
         store::open(&config.stores, Use::Operate, rules(config)).map_err(|why| anyhow!(why))?;
-    let now = SystemClock.now();
+    let operator = Operator {
+        stores,
+        // Without keys there is no pseudonym; the row is written all the same.
+        keys: keys::at_hand(config),
+        now: SystemClock.now(),
+    };
     runtime.block_on(async {
         match command {
-            Users::Show { email } => show(&stores, &address(email)?).await,
+            Users::Show { email } => operator.show(&address(email)?).await,
             Users::Deactivate { email } => {
-                set(&stores, &address(email)?, Status::Deactivated, now).await
+                operator.set(&address(email)?, Status::Deactivated).await
             }
-            Users::Activate { email } => set(&stores, &address(email)?, Status::Active, now).await,
-            Users::Forgive { email } => {
-                stores.challenges.forgive(&address(email)?).await?;
-                println!("the address has its budgets back");
-                Ok(())
-            }
+            Users::Activate { email } => operator.set(&address(email)?, Status::Active).await,
+            Users::Forgive { email } => operator.forgive(&address(email)?).await,
         }
     })
 }
@@ -67,32 +70,69 @@ fn address(typed: &str) -> Result<EmailAddress> {
     EmailAddress::parse(typed).map_err(|_| anyhow!("{typed:?} is no e-mail address"))
 }
 
-async fn show(stores: &Stores, email: &EmailAddress) -> Result<()> {
-    match stores.users.find(email).await? {
-        Some(user) => print(&user),
-        None => bail!("no account has this address"),
-    }
-    Ok(())
+/// Someone at a terminal beside the service. What they change is a row of the audit trail, and is
+/// printed; the log belongs to the service, which may not even run.
+struct Operator {
+    stores: Stores,
+    keys: Option<Keys>,
+    now: Timestamp,
 }
 
-async fn set(stores: &Stores, email: &EmailAddress, status: Status, now: Timestamp) -> Result<()> {
-    let audit = AuditRow {
-        id: entropy::row_id(now),
-        at: now,
-        event: "account",
-        outcome: status.as_str(),
-        user: None,
-        subject: None,
-        client: None,
-        request_id: "operator".into(),
-    };
-    let Some(change) = stores.users.set_status(email, status, &audit).await? else {
-        bail!("no account has this address");
-    };
-    // A service that runs beside this sees it at the next request: both read the same store.
-    follow_up::perform(stores, &change, now).await?;
-    print(&change.user);
-    Ok(())
+impl Operator {
+    async fn show(&self, email: &EmailAddress) -> Result<()> {
+        match self.stores.users.find(email).await? {
+            Some(user) => print(&user),
+            None => bail!("no account has this address"),
+        }
+        Ok(())
+    }
+
+    async fn set(&self, email: &EmailAddress, status: Status) -> Result<()> {
+        let audit = self.event("account", status.as_str(), None, email);
+        let users = &self.stores.users;
+        let Some(change) = users.set_status(email, status, &audit).await? else {
+            bail!("no account has this address");
+        };
+        // A service that runs beside this sees it at the next request: both read the same store.
+        follow_up::perform(&self.stores, &change, self.now).await?;
+        print(&change.user);
+        print_event(&audit);
+        Ok(())
+    }
+
+    async fn forgive(&self, email: &EmailAddress) -> Result<()> {
+        let Stores {
+            users, challenges, ..
+        } = &self.stores;
+        let user = users.find(email).await?.map(|user| user.id);
+        challenges.forgive(email).await?;
+        println!("the address has its budgets back");
+        let audit = self.event("budgets", "forgiven", user, email);
+        let written = users.audit(std::slice::from_ref(&audit)).await;
+        written.context("but the audit trail does not say so")?;
+        print_event(&audit);
+        Ok(())
+    }
+
+    fn event(
+        &self,
+        event: &'static str,
+        outcome: &'static str,
+        user: Option<UserId>,
+        email: &EmailAddress,
+    ) -> AuditRow {
+        let keys = self.keys.as_ref();
+        AuditRow {
+            id: entropy::row_id(self.now),
+            at: self.now,
+            event,
+            outcome,
+            user,
+            subject: keys.map(|keys| keys.pseudonym(email.normal())),
+            client: None,
+            request_id: "operator".into(),
+        }
+    }
 }
 
 fn print(user: &User) {
@@ -110,4 +150,12 @@ fn print(user: &User) {
     );
     println!("created_at  {}", user.created_at);
     println!("updated_at  {}", user.updated_at);
+}
+
+fn print_event(row: &AuditRow) {
+    let subject = row.subject.as_deref().unwrap_or("unknown: no keys here");
+    println!(
+        "audit       {} {}, subject {subject}",
+        row.event, row.outcome
+    );
 }

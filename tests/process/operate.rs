@@ -111,6 +111,100 @@ async fn forgiving_gives_an_address_its_budgets_back() {
 }
 
 #[tokio::test]
+async fn what_an_operator_changes_is_in_the_audit_trail() {
+    let folder = Folder::new();
+    let server = folder.server(&[]).await;
+    server.sign_up("ada@example.org").await;
+    let ada = "ada@example.org";
+    let mut printed = Vec::new();
+    for (verb, address) in [
+        ("deactivate", ada),
+        ("activate", ada),
+        ("forgive", ada),
+        ("forgive", "nobody@example.org"),
+    ] {
+        let done = folder.run(&["users", verb, address], &[]).await;
+        let line = done.succeeded().lines().last().unwrap().to_owned();
+        printed.push(line);
+    }
+    folder.run(&["users", "show", ada], &[]).await.succeeded();
+
+    let rows = audit_rows(&folder);
+    let whats: Vec<_> = rows.iter().map(|row| (&*row.what, row.has_user)).collect();
+    let account = [("account deactivated", true), ("account active", true)];
+    let budgets = [("budgets forgiven", true), ("budgets forgiven", false)];
+    assert_eq!(whats, [account, budgets].concat());
+    for (row, line) in rows.iter().zip(&printed) {
+        // The pseudonym under which the service's log knows the address.
+        let subject = row.subject.as_deref().unwrap();
+        assert_eq!(subject.len(), 16);
+        assert_eq!(
+            *line,
+            format!("audit       {}, subject {subject}", row.what)
+        );
+    }
+    assert!(
+        server
+            .log()
+            .text()
+            .contains(rows[0].subject.as_deref().unwrap())
+    );
+    assert_ne!(rows[2].subject, rows[3].subject);
+}
+
+#[tokio::test]
+async fn without_keys_at_hand_the_row_has_no_pseudonym() {
+    let folder = Folder::new();
+    drop(folder.server(&[]).await);
+    std::fs::remove_file(folder.path().join("data/secret-key")).unwrap();
+    let done = folder
+        .run(&["users", "forgive", "ada@example.org"], &[])
+        .await;
+    assert!(done.succeeded().contains("no keys here"), "{done:?}");
+    let rows = audit_rows(&folder);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].subject, None);
+    assert!(!folder.path().join("data/secret-key").exists());
+}
+
+struct Row {
+    what: String,
+    has_user: bool,
+    subject: Option<String>,
+}
+
+/// What an operator left in the audit trail, oldest first.
+fn audit_rows(folder: &Folder) -> Vec<Row> {
+    let database = rusqlite::Connection::open(folder.database()).unwrap();
+    let select = "SELECT event || ' ' || outcome, user_id IS NOT NULL, subject FROM audit
+                  WHERE request_id = 'operator' ORDER BY at";
+    let mut select = database.prepare(select).unwrap();
+    let rows = select.query_map([], |row| {
+        Ok(Row {
+            what: row.get(0)?,
+            has_user: row.get(1)?,
+            subject: row.get(2)?,
+        })
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_store_in_memory_cannot_be_looked_after() {
+    let folder = Folder::new();
+    for verb in ["show", "deactivate", "activate", "forgive"] {
+        let settings = [("DATABASE_URL", "memory:")];
+        let users = ["users", verb, "ada@example.org"];
+        let ended = folder.run(&users, &settings).await;
+        let line = ended.refused_in_lines(1);
+        assert!(
+            line.contains("memory: is in the memory of the service"),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_address_without_an_account_is_said_in_one_line() {
     let folder = Folder::new();
     let _server = folder.server(&[]).await;
