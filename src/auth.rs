@@ -338,7 +338,8 @@ pub struct SessionStarted {
     expires_at: Timestamp,
 }
 
-/// Starts a session of a user and hands it over.
+/// Starts a session of a user and hands it over. `None`: the account was deactivated, or its password
+/// reset, since its row was read.
 pub(crate) async fn start_session(
     app: &App,
     caller: &Caller,
@@ -347,7 +348,7 @@ pub(crate) async fn start_session(
     methods: Vec<Method>,
     (status, transport): (StatusCode, Transport),
     now: Timestamp,
-) -> Result<Response, Error> {
+) -> Result<Option<Response>, Error> {
     let token = Token::from_parts(&entropy::random(), user.id);
     let session = Session {
         id: SessionId(entropy::random()),
@@ -372,8 +373,7 @@ pub(crate) async fn start_session(
         replaces: before.map(Token::digest),
     };
     if !app.stores.sessions.create(new, now).await? {
-        // The account was deactivated, or its password reset, since its row was read.
-        return Err(Error::CodeRefused);
+        return Ok(None);
     }
     app.audit(
         caller,
@@ -391,7 +391,8 @@ pub(crate) async fn start_session(
         token_type: in_body.then_some("Bearer"),
         expires_at: session.expires_at,
     };
-    Ok(with_cookie((status, Json(body)).into_response(), cookie))
+    let answer = (status, Json(body)).into_response();
+    Ok(Some(with_cookie(answer, cookie)))
 }
 
 /// The answer, with a cookie if there is one to set.

@@ -62,14 +62,7 @@ pub async fn post(
     if handle.is_some_and(|it| it.vouches_for(challenge.id, challenge.version)) {
         methods.push(Method::Pwd);
     }
-    start_session(
-        &app,
-        &caller,
-        &presented,
-        &user,
-        methods,
-        (StatusCode::OK, transport),
-        now,
-    )
-    .await
+    let answer = (StatusCode::OK, transport);
+    let started = start_session(&app, &caller, &presented, &user, methods, answer, now).await?;
+    started.ok_or_else(|| form.refused(&app, &caller, "sign_in", &Redeemed::Gone, now))
 }

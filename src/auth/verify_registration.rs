@@ -55,6 +55,12 @@ pub async fn post(
     let Redeemed::Accepted(challenge) = redeemed else {
         return Err(form.refused(&app, &caller, "register", &redeemed, now));
     };
+    let tries = challenge.tries.saturating_add(1);
+    let tries_left = app.config.limits.guesses_per_code.saturating_sub(tries);
+    let as_wrong = || {
+        let wrong = Redeemed::Wrong { tries_left };
+        form.refused(&app, &caller, "register", &wrong, now)
+    };
     let Some(registration) = challenge.registration else {
         return Err(Error::Internal(
             "a registration was claimed without its form".into(),
@@ -90,20 +96,13 @@ pub async fn post(
         .await?;
     // Not finished: someone took the claim over because this took so long, and is signed in.
     let Some(user) = user.filter(|_| is_finished) else {
-        return Err(form.refused(&app, &caller, "register", &Redeemed::Gone, now));
+        return Err(as_wrong());
     };
     app.audit.log(&audit);
     let answer = (StatusCode::CREATED, transport);
-    start_session(
-        &app,
-        &caller,
-        &presented,
-        &user,
-        vec![Method::Otp],
-        answer,
-        now,
-    )
-    .await
+    let methods = vec![Method::Otp];
+    let started = start_session(&app, &caller, &presented, &user, methods, answer, now).await?;
+    started.ok_or_else(as_wrong)
 }
 
 fn new_user(email: &EmailAddress, form: Registration, is_own_form: bool, now: Timestamp) -> User {

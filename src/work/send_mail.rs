@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Stopping;
 use crate::app::App;
+use crate::entropy;
 use crate::mail::{CodeLetter, Letter, Mail, NotSent, NoticeLetter, render};
 use crate::model::limit::after;
 use crate::model::outbox::{DueCode, DueLetter, LEASE, LetterKind, back_off};
@@ -62,6 +63,14 @@ pub async fn run(app: Arc<App>, mut letters: mpsc::Receiver<DueLetter>, mut stop
     desk.strike_out(&app).await;
 }
 
+/// Lets the answer to whoever asked go out first: a letter that is mailed takes more work than one that
+/// is thrown away, and beside the answer that work would show in its time. Not the same for each, so
+/// that nobody can aim a next request at it.
+fn pause() -> Duration {
+    let [dice] = entropy::random();
+    Duration::from_millis(5) + Duration::from_micros(40) * u32::from(dice)
+}
+
 fn every(period: Duration) -> Interval {
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,9 +95,10 @@ impl Desk {
 
     fn send(&mut self, app: &Arc<App>, letter: DueLetter) {
         let (app, id) = (Arc::clone(app), letter.letter.id);
-        let task = self
-            .sending
-            .spawn(async move { deliver(&app, letter).await });
+        let task = self.sending.spawn(async move {
+            tokio::time::sleep(pause()).await;
+            deliver(&app, letter).await
+        });
         self.on_their_way.insert(task.id(), id);
     }
 
