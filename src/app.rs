@@ -32,6 +32,8 @@ const LETTERS_WAITING_MAX: usize = 1024;
 pub struct App {
     /// The settings.
     pub config: Config,
+    /// The numbers that the stores' steps go by, from the settings.
+    pub rules: Rules,
     /// Accounts, challenges, sessions.
     pub stores: Stores,
     /// What codes and tokens are derived with.
@@ -77,6 +79,7 @@ impl App {
         let (audit, audit_rows) = Audit::new();
         let (letters, letters_waiting) = mpsc::channel(LETTERS_WAITING_MAX);
         let app = Self {
+            rules: rules(&config),
             config,
             stores,
             keys,

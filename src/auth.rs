@@ -356,7 +356,7 @@ pub(crate) async fn start_session(
         methods,
         signed_in_at: now,
         used_at: now,
-        expires_at: crate::app::rules(&app.config).sessions.expires_at(now, now),
+        expires_at: app.rules.sessions.expires_at(now, now),
         device: caller.device,
         client: caller.client,
     };

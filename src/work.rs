@@ -20,8 +20,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts them.
-    pub fn start(app: &Arc<App>, queues: Queues) -> Self {
+    /// Starts them. Letters pause before they are begun; tests that move the clock have none of that.
+    pub fn start(app: &Arc<App>, queues: Queues, letters_pause: bool) -> Self {
         let (stop, stopping) = watch::channel(false);
         let stopping = Stopping(stopping);
         let mut tasks = JoinSet::new();
@@ -29,6 +29,7 @@ impl Workers {
             Arc::clone(app),
             queues.letters,
             stopping.clone(),
+            letters_pause,
         ));
         tasks.spawn(keep_audit::run(
             Arc::clone(app),

@@ -51,7 +51,7 @@ async fn service(config: Config) -> Result<()> {
         .context("the store cannot be written")?;
     announce(&app, keys_from);
 
-    let workers = Workers::start(&app, queues);
+    let workers = Workers::start(&app, queues, true);
     let (drain, shutdown) = serve::shutdown();
     // Listened for before anyone is told that the service runs.
     let signals = Signals::listen().context("signals cannot be listened for")?;

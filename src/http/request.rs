@@ -242,9 +242,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
             });
             if let (true, Some(renewal)) = (presented.by_cookie, parts.extensions.get::<Renewal>())
             {
-                let end = crate::app::rules(&app.config)
-                    .sessions
-                    .expires_at(session.signed_in_at, now);
+                let end = app.rules.sessions.expires_at(session.signed_in_at, now);
                 renewal.set(cookie::write(&token, end, now, app.config.plain_cookies()));
             }
         }

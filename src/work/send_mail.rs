@@ -33,8 +33,16 @@ const PATIENCE: Duration = Duration::from_secs(12);
 const WAIT_MAX: Duration = LEASE.saturating_sub(PATIENCE);
 
 /// Runs until it is told to stop, and then until the letters in hand are sent.
-pub async fn run(app: Arc<App>, mut letters: mpsc::Receiver<DueLetter>, mut stopping: Stopping) {
-    let mut desk = Desk::default();
+pub async fn run(
+    app: Arc<App>,
+    mut letters: mpsc::Receiver<DueLetter>,
+    mut stopping: Stopping,
+    pauses: bool,
+) {
+    let mut desk = Desk {
+        pauses,
+        ..Desk::default()
+    };
     let (mut look, mut strike) = (every(LOOK_EVERY), every(STRIKE_EVERY));
     loop {
         // What is on the desk comes first, or a full queue would keep it from ever being cleared.
@@ -85,6 +93,8 @@ struct Desk {
     on_their_way: HashMap<task::Id, Uuid>,
     /// To be struck out.
     done: Vec<DueLetter>,
+    /// Whether a letter pauses before it is begun.
+    pauses: bool,
 }
 
 impl Desk {
@@ -95,8 +105,9 @@ impl Desk {
 
     fn send(&mut self, app: &Arc<App>, letter: DueLetter) {
         let (app, id) = (Arc::clone(app), letter.letter.id);
+        let pause = if self.pauses { pause() } else { Duration::ZERO };
         let task = self.sending.spawn(async move {
-            tokio::time::sleep(pause()).await;
+            tokio::time::sleep(pause).await;
             deliver(&app, letter).await
         });
         self.on_their_way.insert(task.id(), id);
