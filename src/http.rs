@@ -1,9 +1,10 @@
 //! The route table, and the frame that every request passes through on its way to a story.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
@@ -14,11 +15,13 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::error::Error;
 use crate::{auth, health, profile};
+use deadline::BodyRead;
 use headers::PublicIsHttps;
 use request_id::Naming;
 
 pub mod client_address;
 pub mod cookie;
+pub mod deadline;
 pub mod describe;
 pub mod docs;
 pub mod error;
@@ -82,7 +85,10 @@ pub fn router(app: &Arc<App>) -> Router {
             // The hook in telemetry.rs has logged where it was; a payload may hold anything.
             Error::Internal("a story panicked".into()).into_response()
         }))
-        .layer(middleware::from_fn(to_the_end));
+        .layer(middleware::from_fn_with_state(
+            app.config.http.body_timeout,
+            to_the_end,
+        ));
     router
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
@@ -95,19 +101,35 @@ pub fn description() -> utoipa::openapi::OpenApi {
     routes().into_openapi()
 }
 
-/// Middleware: a story that changes something runs to its end even when the client goes away.
+/// Middleware: every story is answered in time, and one that changes something runs to its end even
+/// when that answer says to come back, or the client goes away.
 /// [`cookie::renew`] is called from here because a layer of its own would cost every call a few allocations.
-async fn to_the_end(request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return cookie::renew(request, next).await;
-    }
-    let span = tracing::Span::current();
-    let story = tracing::Instrument::instrument(cookie::renew(request, next), span);
-    match tokio::spawn(story).await {
-        Ok(response) => response,
-        Err(ended) => match ended.try_into_panic() {
-            Ok(payload) => std::panic::resume_unwind(payload),
-            Err(_) => Error::Unavailable("the service is stopping".into()).into_response(),
-        },
-    }
+async fn to_the_end(
+    State(body_timeout): State<Duration>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let left = deadline::of(&request, body_timeout);
+    let body = BodyRead::default();
+    let answered = if request.method().is_safe() {
+        deadline::in_time(cookie::renew(request, next), &body, left).await
+    } else {
+        request.extensions_mut().insert(body.clone());
+        let span = tracing::Span::current();
+        let story = tracing::Instrument::instrument(cookie::renew(request, next), span);
+        match deadline::in_time(tokio::spawn(story), &body, left).await {
+            None => None,
+            Some(Ok(response)) => Some(response),
+            Some(Err(ended)) => match ended.try_into_panic() {
+                Ok(payload) => std::panic::resume_unwind(payload),
+                Err(_) => {
+                    return Error::Unavailable("the service is stopping".into()).into_response();
+                }
+            },
+        }
+    };
+    answered.unwrap_or_else(|| {
+        Error::Unavailable("the stores take too long: the story went on unanswered".into())
+            .into_response()
+    })
 }

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::client_address::client_address;
 use crate::http::cookie::{self, Renewal};
+use crate::http::deadline::BodyRead;
 use crate::http::form::{Context, Form, FromForm};
 use crate::http::request_id::RequestId;
 use crate::model::device::Device;
@@ -83,6 +84,7 @@ impl<T: FromForm> FromRequest<Arc<App>> for Json<T> {
         if !is_json(request.headers()) {
             return Err(Error::NotDeclaredJson);
         }
+        let read = request.extensions().get::<BodyRead>().cloned();
         let reading = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
         let body = tokio::time::timeout(app.config.http.body_timeout, reading)
             .await
@@ -95,6 +97,9 @@ impl<T: FromForm> FromRequest<Arc<App>> for Json<T> {
                 }
             })?
             .to_bytes();
+        if let Some(read) = read {
+            read.done();
+        }
         let this_year = app.now().to_zoned(TimeZone::UTC).year();
         let context = Context {
             passwords: app.password_rules(),
