@@ -50,6 +50,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// What is logged, and how.
     pub logs: Logs,
+    /// Where the AWS services are that are called.
+    pub aws_region: Option<String>,
     settings: Vec<Setting>,
 }
 
@@ -98,12 +100,58 @@ pub struct Http {
 pub struct Stores {
     /// Users.
     pub database_url: DatabaseUrl,
+    /// How to work with PostgreSQL, if that is named.
+    pub database: Database,
     /// Challenges, limits, outbox and sessions.
     pub redis_url: RedisUrl,
+    /// How to work with Redis, if that is named.
+    pub redis: Redis,
     /// How many days a withdrawn account is kept.
     pub retention_days: u32,
     /// How many days a row of the audit trail is kept.
     pub audit_retention_days: u32,
+}
+
+/// Beside its URL, what a PostgreSQL server needs said.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// The secret in AWS Secrets Manager that holds user and password.
+    pub secret_arn: Option<String>,
+    /// A replica for reads that decide nothing.
+    pub replica_url: Option<SecretString>,
+    /// Connections of this process.
+    pub pool_size: usize,
+    /// Copies of the service that share the server, at most.
+    pub instances: u32,
+    /// To connect, TLS and sign-in included; and for a connection to become free.
+    pub connect_timeout: Duration,
+    /// For one statement.
+    pub query_timeout: Duration,
+    /// After which a connection is replaced.
+    pub connection_lifetime: Duration,
+    /// Of silence, before TCP asks whether anyone is there.
+    pub keepalive: Duration,
+    /// That sent bytes may stay unacknowledged.
+    pub tcp_user_timeout: Duration,
+    /// Whether statements are prepared by name; poolers cannot have that.
+    pub prepared_statements: bool,
+    /// Whether a start migrates, or waits until someone did.
+    pub migrate_at_start: bool,
+}
+
+/// Beside its URL, what a Redis server needs said.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// Wins over the URL's.
+    pub username: Option<String>,
+    /// Wins over the URL's.
+    pub password: Option<SecretString>,
+    /// Certificate authorities to trust beside the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// What every key begins with.
+    pub key_prefix: String,
+    /// To connect, and for an answer.
+    pub timeout: Duration,
 }
 
 /// How mail leaves.
@@ -291,6 +339,7 @@ impl Config {
                 queue: reader.number("password_queue", 1..=100_000),
             },
             logs: Logs::read(&mut reader),
+            aws_region: reader.read("aws_default_region", parse::aws_region),
             settings: Vec::new(),
         };
         config.settings = reader.finish()?;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::config::{self, DatabaseUrl};
+use crate::config::{self, DatabaseUrl, RedisUrl};
 use crate::model::challenge::{Ask, Challenge, ChallengeId, CodeRules, Guess, Purpose};
 use crate::model::email_address::EmailAddress;
 use crate::model::limit::{Budget, Rate};
@@ -35,13 +35,28 @@ pub struct Stores {
     pub sessions: Arc<dyn Sessions>,
 }
 
+impl Stores {
+    /// Each place once: one server may keep several of them.
+    pub fn places(&self) -> Vec<Arc<dyn Store>> {
+        let mut places: Vec<Arc<dyn Store>> = vec![
+            Arc::clone(&self.users) as _,
+            Arc::clone(&self.challenges) as _,
+            Arc::clone(&self.sessions) as _,
+        ];
+        places.dedup_by_key(|store| store.place());
+        places
+    }
+}
+
 /// Opens what the settings name. The error says what to do.
 pub fn open(
     config: &config::Stores,
     usage: sqlite::Use,
     rules: Rules,
 ) -> std::result::Result<Stores, String> {
-    // One embedded store keeps all three; settings refuse everything else in this release.
+    if matches!(config.redis_url, RedisUrl::Redis(_)) {
+        return Err("this release has no Redis store".into());
+    }
     let store = match &config.database_url {
         DatabaseUrl::Sqlite(path) => Sqlite::open(path, usage, rules)?,
         DatabaseUrl::Memory if usage == sqlite::Use::Operate => {
@@ -83,6 +98,12 @@ pub trait Store: Send + Sync {
 
     /// Its name in `/health`: what it is, and neither host nor version.
     fn kind(&self) -> &'static str;
+
+    /// Brings what it keeps up to date, and warns of what is amiss there: done at start until it
+    /// succeeds. The embedded store did so when it was opened.
+    async fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Does the least that proves it works, and tells its clock, read when it answers: what it did
     /// may have waited long for a disk.

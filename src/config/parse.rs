@@ -131,20 +131,51 @@ pub fn log_level(text: &str) -> Result<String, Refused> {
     }
 }
 
-/// PostgreSQL and Redis are spelled right but have no store behind them yet.
-pub fn refuse_servers(
-    reader: &mut Reader,
-    database_url: Option<&DatabaseUrl>,
-    redis_url: Option<&RedisUrl>,
-) {
-    let key = match (database_url, redis_url) {
-        (Some(DatabaseUrl::Postgres(_)), _) => "database_url",
-        (_, Some(RedisUrl::Redis(_))) => "redis_url",
-        _ => return,
-    };
-    let wrong = "names a PostgreSQL or Redis server, and this release has no store for those yet";
-    let remedy = "Set DATABASE_URL to sqlite://path and leave REDIS_URL unset";
-    reader.refuse(key, Refused::new(wrong, remedy));
+/// Where a replica is: a PostgreSQL server like the primary.
+pub fn replica_url(text: &str) -> Result<SecretString, Refused> {
+    match DatabaseUrl::parse(text) {
+        Ok(DatabaseUrl::Postgres(url)) => Ok(url),
+        _ => {
+            let remedy = "Write postgres://host:5432/name, or leave it unset";
+            Err(Refused::new("names no PostgreSQL server", remedy))
+        }
+    }
+}
+
+/// The secret's full name. A short one would be looked for in whatever account the credentials are of.
+pub fn secret_arn(text: &str) -> Result<String, Refused> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_graphic());
+    if is_plain && text.starts_with("arn:") && text.contains(":secretsmanager:") {
+        return Ok(text.to_owned());
+    }
+    let remedy =
+        "Write arn:aws:secretsmanager:<region>:<account>:secret:<name>, as the console shows it";
+    Err(Refused::new(
+        "is not the ARN of a secret in Secrets Manager",
+        remedy,
+    ))
+}
+
+/// A region's name.
+pub fn aws_region(text: &str) -> Result<String, Refused> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    Err(Refused::new(
+        "is not a region of AWS",
+        "Write ap-northeast-2 or the like",
+    ))
+}
+
+/// What keys begin with. Braces would change where a cluster keeps them.
+pub fn key_prefix(text: &str) -> Result<String, Refused> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b);
+    if text.len() <= 64 && text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    let remedy = "Write up to 64 letters, digits or any of - _ . : /";
+    Err(Refused::new("cannot begin a key", remedy))
 }
 
 /// The embedded store is one file: a step over two of them would not be atomic.

@@ -8,7 +8,8 @@ use super::reader::Reader;
 use super::secret_key::SecretKey;
 use super::url::{self, DatabaseUrl, Origin, RedisUrl};
 use super::{
-    Environment, Http, Limits, LogFormat, Logs, Mail, MailTransport, Sessions, Stores, parse,
+    Database, Environment, Http, Limits, LogFormat, Logs, Mail, MailTransport, Redis, Sessions,
+    Stores, parse,
 };
 
 impl Http {
@@ -78,12 +79,18 @@ impl Stores {
     pub(super) fn read(reader: &mut Reader, environment: Environment) -> Self {
         let retention_days = reader.number("retention_days", 1..=3650);
         let audit_retention_days = reader.number("audit_retention_days", 1..=3650);
+        let database = Database::read(reader);
+        if database.secret_arn.is_some() {
+            // The secret of RDS names the host; the URL adds to it.
+            reader.assume("database_url", "postgres:///");
+        }
         let (local, example) = (
             "sqlite://./data/aidlc-auth.db",
-            "sqlite:///var/lib/aidlc-auth/aidlc-auth.db",
+            "postgres://user:password@host:5432/aidlc_auth?sslmode=verify-full&sslrootcert=system",
         );
         assume_or_ask(reader, environment, "database_url", local, example);
         let database_url = reader.read_shown("database_url", url::masked, DatabaseUrl::parse);
+        let redis = Redis::read(reader);
         let redis_url = match (&database_url, reader.has("redis_url")) {
             // Lost codes were the predecessor's bug: what lives beside a shared database is named, not assumed.
             (Some(DatabaseUrl::Postgres(_)), false) => {
@@ -101,14 +108,64 @@ impl Stores {
         };
         let named = reader.read_shown("redis_url", url::masked, RedisUrl::parse);
         let redis_url = named.or(redis_url);
-        // The PostgreSQL and Redis stores come next; with them this line goes.
-        parse::refuse_servers(reader, database_url.as_ref(), redis_url.as_ref());
         parse::refuse_two_files(reader, database_url.as_ref(), redis_url.as_ref());
-        Self {
+        let stores = Self {
             database_url: database_url.unwrap_or(DatabaseUrl::Memory),
+            database,
             redis_url: redis_url.unwrap_or(RedisUrl::Memory),
+            redis,
             retention_days,
             audit_retention_days,
+        };
+        if stores.database.instances > 1 && !stores.are_shared() {
+            let wrong = "is more than one, and an embedded store belongs to a single copy";
+            let remedy = "Name PostgreSQL and Redis servers, or set INSTANCES to 1";
+            reader.refuse("instances", Refused::new(wrong, remedy));
+        }
+        stores
+    }
+
+    /// Whether other copies of the service can work on the same stores.
+    fn are_shared(&self) -> bool {
+        matches!(self.database_url, DatabaseUrl::Postgres(_))
+            && matches!(self.redis_url, RedisUrl::Redis(_))
+    }
+
+    /// Whether no server keeps any of it.
+    pub fn are_embedded(&self) -> bool {
+        !matches!(self.database_url, DatabaseUrl::Postgres(_))
+            && !matches!(self.redis_url, RedisUrl::Redis(_))
+    }
+}
+
+impl Database {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            secret_arn: reader.read("database_secret_arn", parse::secret_arn),
+            replica_url: reader.read_shown("database_replica_url", url::masked, parse::replica_url),
+            pool_size: reader.number("database_pool_size", 1..=1000),
+            instances: reader.number("instances", 1..=10_000),
+            connect_timeout: reader.seconds("database_connect_timeout_seconds", 1..=10),
+            query_timeout: reader.seconds("database_query_timeout_seconds", 1..=10),
+            connection_lifetime: reader.seconds("database_connection_lifetime_seconds", 1..=86_400),
+            keepalive: reader.seconds("database_keepalive_seconds", 1..=7200),
+            tcp_user_timeout: reader.seconds("database_tcp_user_timeout_seconds", 1..=600),
+            prepared_statements: reader.flag("database_prepared_statements"),
+            migrate_at_start: reader.flag("migrate_at_start"),
+        }
+    }
+}
+
+impl Redis {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            username: reader.read("redis_username", |text| Ok(text.to_owned())),
+            password: reader.read_secret("redis_password", |text| Ok(text.into())),
+            ca_file: reader.read("redis_ca_file", |text| Ok(PathBuf::from(text))),
+            key_prefix: reader
+                .required("redis_key_prefix", parse::key_prefix)
+                .unwrap_or_default(),
+            timeout: reader.seconds("redis_timeout_seconds", 1..=5),
         }
     }
 }

@@ -415,49 +415,88 @@ fn lists_are_read_item_by_item() {
 
 #[test]
 fn postgresql_without_redis_says_why_not() {
-    let lines = refusals(load(&[
+    let line = refusal(load(&[
         ("DATABASE_URL", "postgres://ada:hunter2@db/auth"),
         ("SECRET_KEYS", KEY),
     ]));
-    assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert!(lines[0].starts_with(
-        "DATABASE_URL (environment): names a PostgreSQL or Redis server, and this release"
-    ));
-    assert!(lines[1].starts_with("REDIS_URL (default): is not set, and PostgreSQL alone"));
-    assert!(!format!("{lines:?}").contains("hunter2"));
+    assert!(line.starts_with("REDIS_URL (default): is not set, and PostgreSQL alone"));
+    assert!(!line.contains("hunter2"));
 }
 
 #[test]
-fn servers_are_recognised_and_refused_once() {
+fn servers_and_the_embedded_store_go_together_when_named() {
     for env in [
-        &[
+        [
             ("DATABASE_URL", "postgres://db/auth"),
             ("REDIS_URL", "redis://cache"),
-        ][..],
-        &[
+        ],
+        [
             ("DATABASE_URL", "postgresql://db/auth"),
             ("REDIS_URL", "sqlite://a.db"),
         ],
-        &[
+        [
             ("DATABASE_URL", "sqlite://a.db"),
             ("REDIS_URL", "rediss://cache"),
         ],
-        &[("REDIS_URL", "redis-cluster://a,b")],
+        [
+            ("DATABASE_URL", "memory:"),
+            ("REDIS_URL", "redis-cluster://a,b"),
+        ],
     ] {
-        let line = refusal(load(&with(env, &[("SECRET_KEYS", KEY)])));
-        assert!(
-            line.contains("this release has no store for those yet"),
-            "{line}"
-        );
+        let config = load(&with(&env, &[("SECRET_KEYS", KEY)])).unwrap();
+        assert!(!config.stores.are_embedded(), "{env:?}");
     }
-    let lines = refusals(load(&[
+    let line = refusal(load(&[
         ("DATABASE_URL", "postgres://db/auth"),
         ("REDIS_URL", "redis://cache"),
     ]));
     assert!(
-        lines[1].starts_with("SECRET_KEYS (default): is not set, and only the embedded store"),
-        "{lines:#?}"
+        line.starts_with("SECRET_KEYS (default): is not set, and only the embedded store"),
+        "{line}"
     );
+}
+
+#[test]
+fn only_shared_stores_serve_several_copies() {
+    let shared = [
+        ("DATABASE_URL", "postgres://db/auth"),
+        ("REDIS_URL", "redis://cache"),
+        ("SECRET_KEYS", KEY),
+        ("INSTANCES", "4"),
+    ];
+    assert_eq!(load(&shared).unwrap().stores.database.instances, 4);
+    for (name, embedded) in [
+        ("DATABASE_URL", "sqlite://a.db"),
+        ("REDIS_URL", "sqlite://a.db"),
+    ] {
+        let line = refusal(load(&with(&shared, &[(name, embedded)])));
+        assert!(line.starts_with("INSTANCES (environment): is more than one"));
+    }
+}
+
+#[test]
+fn a_secret_stands_for_the_database_unless_another_is_named() {
+    const ARN: &str = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:db-AbCdEf";
+    let given = [
+        ("DATABASE_SECRET_ARN", ARN),
+        ("REDIS_URL", "redis://cache"),
+        ("SECRET_KEYS", KEY),
+    ];
+    let stores = load(&given).unwrap().stores;
+    assert!(matches!(stores.database_url, DatabaseUrl::Postgres(_)));
+    // For an emergency, with the rest of the settings as they were.
+    let memory = [("DATABASE_URL", "memory:"), ("REDIS_URL", "memory:")];
+    assert!(load(&with(&given, &memory)).unwrap().stores.are_embedded());
+    let line = refusal(load(&with(&given, &[("DATABASE_SECRET_ARN", "db")])));
+    assert!(line.contains("is not the ARN of a secret"), "{line}");
+}
+
+#[test]
+fn a_key_prefix_cannot_move_keys_in_a_cluster() {
+    for prefix in ["{a}", "a b", "a\u{1b}", &"a".repeat(65)] {
+        let line = refusal(load(&[("REDIS_KEY_PREFIX", prefix)]));
+        assert!(line.contains("cannot begin a key"), "{prefix:?}: {line}");
+    }
 }
 
 #[test]
