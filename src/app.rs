@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{SetOnce, mpsc};
 
 use crate::audit::Audit;
 use crate::clock::Clock;
@@ -50,6 +50,7 @@ pub struct App {
     pub last_look: LastLook,
     clock: Arc<dyn Clock>,
     letters: mpsc::Sender<DueLetter>,
+    prepared: SetOnce<()>,
     draining: AtomicBool,
     skewed: AtomicBool,
 }
@@ -90,6 +91,7 @@ impl App {
             last_look: LastLook::default(),
             clock,
             letters,
+            prepared: SetOnce::new(),
             draining: AtomicBool::new(false),
             skewed: AtomicBool::new(false),
         };
@@ -180,6 +182,22 @@ impl App {
         }
     }
 
+    /// Notes that the stores are up to date and can be worked with.
+    pub fn note_prepared(&self) {
+        // Said twice is said.
+        let _ = self.prepared.set(());
+    }
+
+    /// Whether they are.
+    pub fn is_prepared(&self) -> bool {
+        self.prepared.initialized()
+    }
+
+    /// Waits until they are.
+    pub async fn prepared(&self) {
+        self.prepared.wait().await;
+    }
+
     /// From now on load balancers are told to send nobody.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -190,10 +208,12 @@ impl App {
         self.skewed.store(skewed, Ordering::Relaxed);
     }
 
-    /// Whether new requests should come here. Dependencies do not turn it: a load balancer that
+    /// Whether new requests should come here. Once the stores were prepared, they do not turn it: a load balancer that
     /// takes every task away because a store is down makes an outage worse.
     pub fn is_ready(&self) -> bool {
-        !self.draining.load(Ordering::Relaxed) && !self.skewed.load(Ordering::Relaxed)
+        self.is_prepared()
+            && !self.draining.load(Ordering::Relaxed)
+            && !self.skewed.load(Ordering::Relaxed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stories started by the clock instead of a request.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::app::{App, Queues};
 
 pub mod follow_up;
 pub mod keep_audit;
+pub mod prepare;
 pub mod send_mail;
 pub mod sweep;
 
@@ -25,18 +27,28 @@ impl Workers {
         let (stop, stopping) = watch::channel(false);
         let stopping = Stopping(stopping);
         let mut tasks = JoinSet::new();
-        tasks.spawn(send_mail::run(
+        tasks.spawn(prepare::run(Arc::clone(app), stopping.clone()));
+        let mut once_prepared = |worker: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let (app, mut stopping) = (Arc::clone(app), stopping.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    // Told to stop before there was anything to do: it still writes what it holds.
+                    () = stopping.begun() => {}
+                    () = app.prepared() => {}
+                }
+                worker.await;
+            });
+        };
+        let mail = send_mail::run(
             Arc::clone(app),
             queues.letters,
             stopping.clone(),
             letters_pause,
-        ));
-        tasks.spawn(keep_audit::run(
-            Arc::clone(app),
-            queues.audit,
-            stopping.clone(),
-        ));
-        tasks.spawn(sweep::run(Arc::clone(app), stopping));
+        );
+        once_prepared(Box::pin(mail));
+        let audit = keep_audit::run(Arc::clone(app), queues.audit, stopping.clone());
+        once_prepared(Box::pin(audit));
+        once_prepared(Box::pin(sweep::run(Arc::clone(app), stopping.clone())));
         Self { stop, tasks }
     }
 

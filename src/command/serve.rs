@@ -16,7 +16,7 @@ use crate::mail::Transport;
 use crate::mail::simulation::Simulation;
 use crate::mail::smtp::{Smtp, SmtpUrl};
 use crate::store::sqlite::Use;
-use crate::work::{Workers, sweep};
+use crate::work::{Workers, prepare};
 use crate::{http, store, telemetry};
 
 /// How long the workers have for what they hold, once the last request is answered.
@@ -46,9 +46,11 @@ async fn service(config: Config) -> Result<()> {
     let drain_delay = config.http.drain_delay;
     let (app, queues) = App::new(config, stores, keys, transport, Arc::new(SystemClock))
         .map_err(|why| anyhow!(why))?;
-    sweep::compare_clocks(&app)
-        .await
-        .context("the store cannot be written")?;
+    if app.config.stores.are_embedded() {
+        // Nobody else will mend it: say so and end.
+        let prepared = prepare::once(&app).await;
+        prepared.context("the store cannot be written")?;
+    }
     announce(&app, keys_from);
 
     let workers = Workers::start(&app, queues, true);
@@ -62,7 +64,11 @@ async fn service(config: Config) -> Result<()> {
         drain_delay,
     ));
     tracing::info!(%address, "listening");
-    telemetry::started();
+    let starting = Arc::clone(&app);
+    tokio::spawn(async move {
+        starting.prepared().await;
+        telemetry::started();
+    });
     let cut = serve::serve(listener, http::router(&app), limits, shutdown).await;
     if cut > 0 {
         tracing::warn!(

@@ -139,6 +139,7 @@ impl World {
         let (app, queues) =
             App::new(config, counted, keys, transport, Arc::new(clock.clone())).unwrap();
         let workers = Workers::start(&app, queues, pauses);
+        app.prepared().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (drain, heard) = shutdown();
