@@ -54,27 +54,42 @@ pub fn open(
     usage: sqlite::Use,
     rules: Rules,
 ) -> std::result::Result<Stores, String> {
-    if matches!(config.redis_url, RedisUrl::Redis(_)) {
-        return Err("this release has no Redis store".into());
-    }
-    let store = match &config.database_url {
-        DatabaseUrl::Sqlite(path) => Sqlite::open(path, usage, rules)?,
-        DatabaseUrl::Memory if usage == sqlite::Use::Operate => {
-            return Err(
-                "DATABASE_URL=memory: is in the memory of the service and cannot be reached from \
-                 here: run this with the settings of a service that keeps a file"
-                    .into(),
-            );
-        }
-        DatabaseUrl::Memory => Sqlite::memory(rules)?,
+    // One embedded store keeps all that no server keeps: the settings name one place at most.
+    let embedded = embedded(config, usage, rules)?.map(Arc::new);
+    let embedded = || embedded.clone().expect("what no server keeps is embedded");
+    let users: Arc<dyn Users> = match &config.database_url {
         DatabaseUrl::Postgres(_) => return Err("this release has no PostgreSQL store".into()),
+        DatabaseUrl::Sqlite(_) | DatabaseUrl::Memory => embedded(),
     };
-    let store = Arc::new(store);
+    let (challenges, sessions): (Arc<dyn Challenges>, Arc<dyn Sessions>) = match &config.redis_url {
+        RedisUrl::Redis(_) => return Err("this release has no Redis store".into()),
+        RedisUrl::Sqlite(_) | RedisUrl::Memory => (embedded(), embedded()),
+    };
     Ok(Stores {
-        users: Arc::clone(&store) as _,
-        challenges: Arc::clone(&store) as _,
-        sessions: store,
+        users,
+        challenges,
+        sessions,
     })
+}
+
+/// The embedded store, if anything is to be kept in it.
+fn embedded(
+    config: &config::Stores,
+    usage: sqlite::Use,
+    rules: Rules,
+) -> std::result::Result<Option<Sqlite>, String> {
+    match (&config.database_url, &config.redis_url) {
+        (DatabaseUrl::Sqlite(path), _) | (_, RedisUrl::Sqlite(path)) => {
+            Sqlite::open(path, usage, rules).map(Some)
+        }
+        (DatabaseUrl::Memory, _) | (_, RedisUrl::Memory) if usage == sqlite::Use::Operate => Err(
+            "what is kept in memory: is in the memory of the service and cannot be reached from \
+                 here: run this with the settings of a service that keeps files or uses servers"
+                .into(),
+        ),
+        (DatabaseUrl::Memory, _) | (_, RedisUrl::Memory) => Sqlite::memory(rules).map(Some),
+        (DatabaseUrl::Postgres(_), RedisUrl::Redis(_)) => Ok(None),
+    }
 }
 
 /// The store could not do it. Nothing is said of whether a write happened.

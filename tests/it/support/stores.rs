@@ -66,6 +66,10 @@ impl<S: Store + ?Sized> Store for Counted<S> {
         self.inner.kind()
     }
 
+    async fn prepare(&self) -> Result<(), Error> {
+        self.inner.prepare().await
+    }
+
     async fn check(&self) -> Result<Timestamp, Error> {
         self.steps.take(self.name, self.inner.check()).await?;
         let skew = SignedDuration::from_secs(self.steps.skew.load(Ordering::Relaxed));
