@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::keys;
 use crate::app::{App, rules};
 use crate::clock::SystemClock;
-use crate::config::{Config, DatabaseUrl, MailTransport};
+use crate::config::{Config, DatabaseUrl, MailTransport, RedisUrl};
 use crate::http::serve::{self, Drain, Limits};
 use crate::mail::Transport;
 use crate::mail::simulation::Simulation;
@@ -95,10 +95,18 @@ fn announce(app: &App, keys_from: &str) {
         version = env!("CARGO_PKG_VERSION"),
         "what was chosen"
     );
-    if matches!(config.stores.database_url, DatabaseUrl::Memory) {
-        tracing::warn!(
+    match (&config.stores.database_url, &config.stores.redis_url) {
+        (DatabaseUrl::Memory, _) => tracing::warn!(
             "everything is kept in memory and is GONE when this process ends: memory: is for emergencies"
-        );
+        ),
+        (_, RedisUrl::Memory) => tracing::warn!(
+            "codes and sessions are kept in memory and are GONE when this process ends: memory: is for \
+             emergencies, and for a single copy of the service"
+        ),
+        (DatabaseUrl::Postgres(_), RedisUrl::Sqlite(_)) => tracing::warn!(
+            "codes and sessions are kept in a file of this copy: there must not be a second copy"
+        ),
+        _ => {}
     }
     if !config.limits.enabled {
         tracing::warn!("limits are off: anyone may ask for any number of mails");
