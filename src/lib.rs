@@ -6,6 +6,8 @@
 pub mod app;
 pub mod audit;
 pub mod auth;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -213,6 +213,31 @@ fn only_mail_speaks_smtp() {
 }
 
 #[test]
+fn only_aws_speaks_to_aws() {
+    let rule = |file: &File| {
+        if file.is_under("src/aws") {
+            return Vec::new();
+        }
+        let crates = [
+            "aws_config::",
+            "aws_credential_types::",
+            "aws_sigv4::",
+            "aws_smithy_",
+            "aws_types::",
+        ];
+        file.wrong_lines(|line| crates.iter().any(|name| line.contains(name)))
+    };
+    hold(
+        rule,
+        &sources(),
+        &[File::planted(
+            "src/store/postgres.rs",
+            "use aws_config::SdkConfig;",
+        )],
+    );
+}
+
+#[test]
 fn no_story_imports_a_story() {
     const PLACES: [&str; 3] = ["src/auth/", "src/profile/", "src/pages/"];
     let stories: Vec<(String, String)> = sources()
