@@ -20,6 +20,7 @@ use crate::model::outbox::{DueLetter, Letter};
 use crate::model::session::{Digest, Session, SessionId, SessionRules, Snapshot};
 use crate::model::user::{FollowUp, ProfileChange, Status, User, UserId};
 
+pub mod postgres;
 pub mod sqlite;
 
 use sqlite::Sqlite;

@@ -1,0 +1,3 @@
+//! Users in PostgreSQL.
+
+pub mod credentials;
