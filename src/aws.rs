@@ -27,6 +27,7 @@ use tokio::time::Instant;
 mod answer;
 mod http;
 mod identity;
+pub mod secret;
 
 use crate::clock::Clock;
 use crate::entropy;
