@@ -50,8 +50,6 @@ pub struct Config {
     pub passwords: Passwords,
     /// What is logged, and how.
     pub logs: Logs,
-    /// Where the AWS services are that are called.
-    pub aws_region: Option<String>,
     settings: Vec<Setting>,
 }
 
@@ -339,7 +337,6 @@ impl Config {
                 queue: reader.number("password_queue", 1..=100_000),
             },
             logs: Logs::read(&mut reader),
-            aws_region: reader.read("aws_default_region", parse::aws_region),
             settings: Vec::new(),
         };
         config.settings = reader.finish()?;

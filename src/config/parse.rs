@@ -156,18 +156,6 @@ pub fn secret_arn(text: &str) -> Result<String, Refused> {
     ))
 }
 
-/// A region's name.
-pub fn aws_region(text: &str) -> Result<String, Refused> {
-    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if text.bytes().all(is_plain) {
-        return Ok(text.to_owned());
-    }
-    Err(Refused::new(
-        "is not a region of AWS",
-        "Write ap-northeast-2 or the like",
-    ))
-}
-
 /// What keys begin with. Braces would change where a cluster keeps them.
 pub fn key_prefix(text: &str) -> Result<String, Refused> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b);
