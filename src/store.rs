@@ -21,6 +21,7 @@ use crate::model::session::{Digest, Session, SessionId, SessionRules, Snapshot};
 use crate::model::user::{FollowUp, ProfileChange, Status, User, UserId};
 
 pub mod postgres;
+pub mod redis;
 pub mod sqlite;
 
 use sqlite::Sqlite;

@@ -1,0 +1,72 @@
+//! The store past one machine: challenges and sessions in Redis or Valkey, one Lua step per promise.
+//!
+//! `link.rs` is the way to the servers, `step.rs` what is run there. Keys of one step share a hash
+//! tag, so that a cluster has them in one place; every key has a TTL, which only sweeps: steps
+//! compare instants that are passed in.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::{Error, Rules, Store};
+use crate::config;
+use link::Link;
+use step::{Step, step};
+use url::{Shape, Url};
+
+mod dial;
+mod link;
+mod node;
+mod sentinel;
+mod step;
+mod trouble;
+mod url;
+
+/// Writes what is gone in a minute, and tells the server's clock.
+static CHECK: Step = step!("", "redis/check.lua");
+
+/// An open store.
+pub struct Redis {
+    link: Link,
+    rules: Rules,
+    /// What all its keys begin with.
+    prefix: String,
+    place: String,
+    kind: &'static str,
+}
+
+impl Redis {
+    /// A store on these servers, which does not connect yet. The error says what to set.
+    pub fn new(url: &SecretString, redis: &config::Redis, rules: Rules) -> Result<Self, String> {
+        let url = Url::parse(url)?;
+        Ok(Self {
+            place: url.to_string(),
+            kind: match url.shape {
+                Shape::Single { .. } => "redis",
+                Shape::Cluster(_) => "redis-cluster",
+                Shape::Sentinel { .. } => "redis-sentinel",
+            },
+            link: Link::new(url, redis)?,
+            rules,
+            prefix: redis.key_prefix.clone(),
+        })
+    }
+}
+
+#[async_trait]
+impl Store for Redis {
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    async fn check(&self) -> Result<Timestamp, Error> {
+        let key = format!("{}check", self.prefix);
+        let (seconds, micros): (i64, i64) = self.link.run(&CHECK, &[key], &[]).await?;
+        Timestamp::from_microsecond(seconds.saturating_mul(1_000_000).saturating_add(micros))
+            .map_err(|error| Error::Broken(format!("the clock of Redis: {error}")))
+    }
+}

@@ -1,0 +1,259 @@
+//! How a connection to a server is made: TCP, TLS, signing in.
+//!
+//! Ours and not the crate's, so that a refusal keeps its words, TLS is set up once, and whoever
+//! waits learns at once when a connection ends.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
+use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, Value};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret as _, SecretSlice};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::trouble::{Trouble, unavailable};
+use super::url::{Address, Url};
+use crate::config;
+use crate::store::Error;
+
+/// A silent connection is asked for a sign of life this often, which also keeps firewalls and NATs
+/// on the way from forgetting it.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Requests that wait to be written; more wait outside.
+const QUEUE: usize = 1024;
+
+/// What is needed to reach any server of this URL.
+pub(super) struct Dial {
+    tls: Option<TlsConnector>,
+    username: Option<String>,
+    password: Option<SecretSlice<u8>>,
+    database: u32,
+    /// To connect, and for an answer.
+    pub timeout: Duration,
+}
+
+/// A connection, and what drives it: it ends with the connection.
+pub(super) struct Dialled {
+    pub connection: MultiplexedConnection,
+    pub driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Dial {
+    /// Settings go before what the URL says. The error is for the operator.
+    pub fn new(url: &Url, database: u32, redis: &config::Redis) -> Result<Self, String> {
+        let password = redis
+            .password
+            .as_ref()
+            .map(|password| password.expose_secret().as_bytes().to_vec().into());
+        let password: Option<SecretSlice<u8>> = password.or_else(|| url.password.clone());
+        let username = redis.username.clone().or_else(|| url.username.clone());
+        if username.is_some() && password.is_none() {
+            return Err(
+                "a user of Redis is named, and no password: set REDIS_PASSWORD, or write it in \
+                 REDIS_URL"
+                    .into(),
+            );
+        }
+        if redis.ca_file.is_some() && !url.is_tls {
+            return Err(
+                "REDIS_CA_FILE is set, and REDIS_URL does not ask for TLS: write rediss:// there"
+                    .into(),
+            );
+        }
+        let tls = url
+            .is_tls
+            .then(|| connector(redis.ca_file.as_deref()))
+            .transpose()?;
+        Ok(Self {
+            tls,
+            username,
+            password,
+            database,
+            timeout: redis.timeout,
+        })
+    }
+
+    /// Whether there is a password to sign in with.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Connects and signs in.
+    pub async fn connect(&self, to: &Address) -> Result<Dialled, Error> {
+        let mut dialled = self.reach(to).await?;
+        let mut hello = Vec::new();
+        if let Some(password) = &self.password {
+            let mut auth = redis::cmd("AUTH");
+            auth.arg(&self.username).arg(password.expose_secret());
+            hello.push(auth);
+        }
+        if self.database != 0 {
+            hello.push(redis::cmd("SELECT").arg(self.database).to_owned());
+        }
+        for command in hello {
+            let answer = dialled.ask(&command, to, self.timeout).await;
+            answer.map_err(|trouble| trouble.explained(to))?;
+        }
+        Ok(dialled)
+    }
+
+    /// Connects without signing in.
+    pub async fn reach(&self, to: &Address) -> Result<Dialled, Error> {
+        let too_slow = |_| unavailable(to, format!("no connection within {:?}", self.timeout));
+        timeout(self.timeout, self.open(to))
+            .await
+            .map_err(too_slow)?
+    }
+
+    async fn open(&self, to: &Address) -> Result<Dialled, Error> {
+        let stream = self
+            .tcp(to)
+            .await
+            .map_err(|error| unavailable(to, format!("cannot be connected to: {error}")))?;
+        match &self.tls {
+            None => self.speak(stream, to).await,
+            Some(tls) => {
+                let name = ServerName::try_from(to.host.clone())
+                    .map_err(|_| unavailable(to, "its name cannot be in a certificate"))?;
+                let stream = tls
+                    .connect(name, stream)
+                    .await
+                    .map_err(|error| unavailable(to, tls_refused(&error)))?;
+                self.speak(stream, to).await
+            }
+        }
+    }
+
+    /// The name is resolved anew each time: that is how a fail-over by DNS is followed.
+    async fn tcp(&self, to: &Address) -> io::Result<TcpStream> {
+        let addresses: Vec<_> = tokio::net::lookup_host((to.host.as_str(), to.port))
+            .await?
+            .collect();
+        // A dead first address leaves time for the others.
+        let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return self.configured(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
+    fn configured(&self, stream: TcpStream) -> io::Result<TcpStream> {
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE / 3)
+            .with_retries(3);
+        socket.set_tcp_keepalive(&keepalive)?;
+        // Longer than we wait ourselves: it only frees what nobody waits for any more.
+        socket.set_tcp_user_timeout(Some(self.timeout * 3))?;
+        Ok(stream)
+    }
+
+    async fn speak<S>(&self, stream: S, to: &Address) -> Result<Dialled, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // The crate would swallow why it is not let in, so it does not sign in for us.
+        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(self.timeout))
+            .set_pipeline_buffer_size(QUEUE);
+        let (connection, driver) = MultiplexedConnection::new_with_config(&nobody, stream, config)
+            .await
+            .map_err(|error| unavailable(to, error))?;
+        Ok(Dialled {
+            connection,
+            driver: Box::pin(driver),
+        })
+    }
+}
+
+impl Dialled {
+    /// Asks something before the connection is everyone's.
+    pub async fn ask(
+        &mut self,
+        what: &Cmd,
+        server: &Address,
+        limit: Duration,
+    ) -> Result<Value, Trouble> {
+        tokio::select! {
+            biased;
+            answer = what.query_async(&mut self.connection) => {
+                answer.map_err(|error| Trouble::of(error, server, limit))
+            }
+            () = &mut self.driver => Err(Trouble::Lost(unavailable(
+                server,
+                "it closed the connection at once: does it want TLS (rediss://)?",
+            ))),
+        }
+    }
+}
+
+/// Checks a server's name and certificate against the public roots and those of the file.
+fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(path) = ca_file {
+        trust(&mut roots, path)
+            .map_err(|why| format!("REDIS_CA_FILE ({}): {why}", path.display()))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS towards Redis cannot be set up: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn trust(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    let pem = std::fs::read(path).map_err(|error| format!("it cannot be read: {error}"))?;
+    let public = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("it holds a broken certificate: {error}"))?;
+    }
+    if roots.len() == public {
+        return Err("it holds no `-----BEGIN CERTIFICATE-----`".into());
+    }
+    Ok(())
+}
+
+/// What stands in the way of TLS, and what to do about it.
+fn tls_refused(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "its certificate is from an authority that is not trusted: name the right \
+               REDIS_CA_FILE"
+            .into(),
+        Some(rustls::Error::InvalidCertificate(
+            why @ (CertificateError::NotValidForName
+            | CertificateError::NotValidForNameContext { .. }),
+        )) => format!("its certificate is for another name: write that name in REDIS_URL ({why})"),
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "it does not speak TLS on this port: write redis:// in REDIS_URL, or the TLS port"
+                .into()
+        }
+        _ => format!("TLS with it failed: {error}"),
+    }
+}
