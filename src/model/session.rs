@@ -17,7 +17,7 @@ use crate::model::limit::after;
 use crate::model::user::{User, UserId};
 
 /// A use that follows another within this time is not written down: one write a minute is enough.
-const TOUCHED_AFTER: Duration = Duration::from_secs(60);
+pub const TOUCHED_AFTER: Duration = Duration::from_secs(60);
 
 /// A token that was just refreshed still works this long: parallel requests carry it.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);

@@ -18,6 +18,7 @@ mod dial;
 mod link;
 mod node;
 mod sentinel;
+mod sessions;
 mod step;
 mod trouble;
 mod url;
