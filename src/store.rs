@@ -107,6 +107,16 @@ pub enum Error {
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// Reads a stored instant.
+fn instant(micros: i64) -> Timestamp {
+    // Out of range only if someone wrote into the file; then the nearest there is.
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
 /// What every store can say of itself.
 #[async_trait]
 pub trait Store: Send + Sync {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Error, Rules, Store};
+use super::{Error, Rules, Store, instant};
 use writer::Writer;
 
 mod challenges;
@@ -266,16 +266,6 @@ fn translate(error: rusqlite::Error) -> Error {
         ) => Error::Unavailable(text),
         _ => Error::Broken(text),
     }
-}
-
-/// Reads a stored instant.
-fn instant(micros: i64) -> Timestamp {
-    // Out of range only if someone wrote into the file; then the nearest there is.
-    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    })
 }
 
 /// Reads a stored record.

@@ -1,18 +1,19 @@
-//! Who signs in to the database: what the URL says, or a secret that may change while we run.
+//! Who signs in to the database: the URL's user, or what somebody keeps elsewhere and may change.
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
-/// Who signs in to the database: asked for at every connect.
+/// Who signs in to the database: asked for at every connect, so that a changed password needs no
+/// restart.
 #[async_trait]
 pub trait Credentials: Send + Sync {
-    /// `again`: what was told last was refused (28P01), so read it anew. The error is a sentence
-    /// for the operator, without any value of a secret.
+    /// Tells what to sign in with. `again`: what was told last was refused, so read it anew. The
+    /// error is for the log, with its remedy and without secrets.
     async fn login(&self, again: bool) -> Result<Login, String>;
 }
 
-/// Whatever is there goes before what the URL says (user and password) or fills in what it leaves
-/// out (host, port, dbname).
+/// What to sign in with: user and password go before the URL's; host, port and database fill in what
+/// the URL leaves out.
 #[derive(Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Login {
@@ -23,12 +24,25 @@ pub struct Login {
     pub dbname: Option<String>,
 }
 
-/// Leaves everything to the URL.
+impl Login {
+    /// Whether the server would be told the same: then asking it again is of no use.
+    pub(super) fn says_the_same_as(&self, other: &Login) -> bool {
+        let password = |login: &Login| {
+            login
+                .password
+                .as_ref()
+                .map(|it| it.expose_secret().to_owned())
+        };
+        self.username == other.username && password(self) == password(other)
+    }
+}
+
+/// Whoever the URL names.
 pub struct FromUrl;
 
 #[async_trait]
 impl Credentials for FromUrl {
-    async fn login(&self, _: bool) -> Result<Login, String> {
+    async fn login(&self, _again: bool) -> Result<Login, String> {
         Ok(Login::default())
     }
 }
