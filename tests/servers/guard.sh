@@ -6,6 +6,8 @@ folder=$1
 log=$2
 shift 2
 umask 077
+# A group that is left alone with somebody stopped in it is told to hang up.
+trap '' HUP
 cd "$folder" || exit
 "$@" >>"$log" 2>&1 </dev/null &
 server=$!

@@ -20,6 +20,7 @@ mod proxy;
 mod redis;
 mod sentinel;
 mod server;
+pub mod shared;
 
 pub use certificates::{Authority, Certificate};
 pub use cluster::Cluster;
