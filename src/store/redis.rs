@@ -14,6 +14,8 @@ use link::Link;
 use step::{Step, step};
 use url::{Shape, Url};
 
+mod ballot;
+mod cluster;
 mod dial;
 mod link;
 mod node;
@@ -47,7 +49,7 @@ impl Redis {
                 Shape::Cluster(_) => "redis-cluster",
                 Shape::Sentinel { .. } => "redis-sentinel",
             },
-            link: Link::new(url, redis)?,
+            link: Link::new(&url, redis)?,
             rules,
             prefix: redis.key_prefix.clone(),
         })
@@ -64,10 +66,22 @@ impl Store for Redis {
         self.kind
     }
 
+    /// At every server that takes writes; the clock is that of the last.
     async fn check(&self) -> Result<Timestamp, Error> {
-        let key = format!("{}check", self.prefix);
-        let (seconds, micros): (i64, i64) = self.link.run(&CHECK, &[key], &[]).await?;
+        let mut clock = (0, 0);
+        for key in self.everywhere().await? {
+            clock = self.link.run::<(i64, i64)>(&CHECK, &[key], &[]).await?;
+        }
+        let (seconds, micros) = clock;
         Timestamp::from_microsecond(seconds.saturating_mul(1_000_000).saturating_add(micros))
             .map_err(|error| Error::Broken(format!("the clock of Redis: {error}")))
+    }
+}
+
+impl Redis {
+    async fn everywhere(&self) -> Result<Vec<String>, Error> {
+        self.link
+            .keys_everywhere(&format!("{}check", self.prefix))
+            .await
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::trouble::{Trouble, unavailable};
-use super::url::{Address, Url};
+use super::url::{Address, Shape, Url};
 use crate::config;
 use crate::store::Error;
 
@@ -50,7 +50,7 @@ pub(super) struct Dialled {
 
 impl Dial {
     /// Settings go before what the URL says. The error is for the operator.
-    pub fn new(url: &Url, database: u32, redis: &config::Redis) -> Result<Self, String> {
+    pub fn new(url: &Url, redis: &config::Redis) -> Result<Self, String> {
         let password = redis
             .password
             .as_ref()
@@ -78,7 +78,10 @@ impl Dial {
             tls,
             username,
             password,
-            database,
+            database: match url.shape {
+                Shape::Single { database, .. } => database,
+                _ => 0,
+            },
             timeout: redis.timeout,
         })
     }
@@ -102,7 +105,7 @@ impl Dial {
         }
         for command in hello {
             let answer = dialled.ask(&command, to, self.timeout).await;
-            answer.map_err(|trouble| trouble.explained(to))?;
+            answer.map_err(Trouble::explained)?;
         }
         Ok(dialled)
     }

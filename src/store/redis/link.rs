@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use redis::{Cmd, FromRedisValue, Value, from_redis_value};
 
+use super::cluster::Cluster;
 use super::dial::Dial;
 use super::node::{Finder, Node, Proof};
 use super::sentinel::Sentinels;
@@ -14,32 +15,23 @@ use crate::config;
 use crate::store::Error;
 
 /// The way to the servers. It connects when used, and again for ever.
-pub(super) struct Link {
-    way: Way,
-}
-
-enum Way {
+pub(super) enum Link {
     One(Arc<Node>),
+    Cluster(Arc<Cluster>),
 }
 
 impl Link {
     /// Does not connect yet. The error is for the operator.
-    pub fn new(url: Url, redis: &config::Redis) -> Result<Self, String> {
-        let database = match url.shape {
-            Shape::Single { database, .. } => database,
-            _ => 0,
-        };
-        let dial = Arc::new(Dial::new(&url, database, redis)?);
-        let finder = match url.shape {
-            Shape::Single { server, .. } => Finder::At(server),
-            Shape::Sentinel { sentinels, name } => Finder::By(Sentinels {
-                addresses: sentinels,
-                name,
-            }),
-            Shape::Cluster(_) => return Err("not yet".into()),
-        };
-        Ok(Self {
-            way: Way::One(Node::new(finder, Proof::Writes, dial)),
+    pub fn new(url: &Url, redis: &config::Redis) -> Result<Self, String> {
+        let dial = Arc::new(Dial::new(url, redis)?);
+        let one = |finder| Self::One(Node::new(finder, Proof::Writes, Arc::clone(&dial)));
+        Ok(match &url.shape {
+            Shape::Single { server, .. } => one(Finder::At(server.clone())),
+            Shape::Sentinel { sentinels, name } => one(Finder::By(Sentinels {
+                addresses: sentinels.clone(),
+                name: name.clone(),
+            })),
+            Shape::Cluster(seeds) => Self::Cluster(Cluster::new(seeds.clone(), dial)),
         })
     }
 
@@ -53,28 +45,35 @@ impl Link {
     ) -> Result<T, Error> {
         let tag = keys.first().map_or("", String::as_str);
         let mut answer = self.send(tag, &step.by_name(keys, arguments)).await;
-        if matches!(&answer, Err(trouble) if trouble.is_step_unknown()) {
+        // The server does not know it by its name yet, or was restarted.
+        if matches!(&answer, Err(trouble) if trouble.code() == "NOSCRIPT") {
             answer = self.send(tag, &step.in_full(keys, arguments)).await;
         }
-        self.read(answer)
+        read(answer)
     }
 
     /// Sends a plain command about one key.
     pub async fn ask<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Result<T, Error> {
-        let answer = self.send(key, command).await;
-        self.read(answer)
+        read(self.send(key, command).await)
     }
 
-    async fn send(&self, _key: &str, command: &Cmd) -> Result<Value, Trouble> {
-        match &self.way {
-            Way::One(node) => node.send(command).await,
+    /// Keys that begin with this one, one for each server that takes writes.
+    pub async fn keys_everywhere(&self, base: &str) -> Result<Vec<String>, Error> {
+        match self {
+            Self::One(_) => Ok(vec![base.to_owned()]),
+            Self::Cluster(cluster) => cluster.keys_everywhere(base).await,
         }
     }
 
-    fn read<T: FromRedisValue>(&self, answer: Result<Value, Trouble>) -> Result<T, Error> {
-        let Way::One(node) = &self.way;
-        let answer = answer.map_err(|trouble| trouble.explained(&node.server()))?;
-        from_redis_value(answer)
-            .map_err(|error| Error::Broken(format!("redis at {}: {error}", node.server())))
+    async fn send(&self, key: &str, command: &Cmd) -> Result<Value, Trouble> {
+        match self {
+            Self::One(node) => node.send(command).await,
+            Self::Cluster(cluster) => cluster.send(key, command).await,
+        }
     }
+}
+
+fn read<T: FromRedisValue>(answer: Result<Value, Trouble>) -> Result<T, Error> {
+    from_redis_value(answer.map_err(Trouble::explained)?)
+        .map_err(|error| Error::Broken(format!("redis answered something else: {error}")))
 }

@@ -127,7 +127,7 @@ impl Node {
     fn judged(&self, error: RedisError, live: &Live) -> Trouble {
         let trouble = Trouble::of(error, &live.server, self.dial.timeout);
         if trouble.ends_connection() {
-            self.lose(live.id, trouble.clone().explained(&live.server));
+            self.lose(live.id, trouble.clone().explained());
         }
         trouble
     }
@@ -198,7 +198,7 @@ impl Node {
             let mut dialled = self.dial.connect(&server).await?;
             let proof = self.proof.command();
             match dialled.ask(&proof, &server, self.dial.timeout).await {
-                Err(trouble) if !trouble.is_of_writes_only() => Err(trouble.explained(&server)),
+                Err(trouble) if !trouble.is_of_writes_only() => Err(trouble.explained()),
                 _ => Ok(dialled),
             }
         };
@@ -275,7 +275,7 @@ async fn watch_over(
         if let Err(error) = answer {
             let trouble = Trouble::of(error, server, node.dial.timeout);
             if trouble.ends_connection() {
-                return trouble.explained(server);
+                return trouble.explained();
             }
         }
         if let Finder::By(sentinels) = &node.finder

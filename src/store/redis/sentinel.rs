@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use redis::{Value, from_redis_value};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 
+use super::ballot::most_say;
 use super::dial::Dial;
 use super::trouble::{Trouble, unavailable};
 use super::url::Address;
@@ -23,31 +23,16 @@ impl Sentinels {
         self.addresses[0].clone()
     }
 
-    /// Whom most of those who answer name. All are asked at once: a dead one must not cost time
-    /// while everyone waits, and one that was cut off still names the former master.
+    /// Whom most of them name.
     pub async fn master(&self, dial: &Arc<Dial>) -> Result<Address, Error> {
         let mut asked = JoinSet::new();
         for sentinel in &self.addresses {
             let (dial, sentinel, name) = (Arc::clone(dial), sentinel.clone(), self.name.clone());
             asked.spawn(async move { ask(&dial, &sentinel, &name).await });
         }
-        let mut named: Vec<(Address, usize)> = Vec::new();
-        let mut trouble = None;
-        let until = Instant::now() + dial.timeout / 2;
-        while let Ok(Some(answer)) = timeout_at(until, asked.join_next()).await {
-            match answer {
-                Ok(Ok(master)) => match named.iter_mut().find(|(known, _)| *known == master) {
-                    Some((_, votes)) => *votes += 1,
-                    None => named.push((master, 1)),
-                },
-                Ok(Err(error)) => trouble = Some(error),
-                Err(_) => {}
-            }
-        }
-        let most = named.into_iter().max_by_key(|(_, votes)| *votes);
-        most.map(|(master, _)| master).ok_or_else(|| {
-            trouble.unwrap_or_else(|| unavailable(&self.first(), "no sentinel answers"))
-        })
+        let named = most_say(asked, dial.timeout).await;
+        let silent = || unavailable(&self.first(), "no sentinel answers");
+        named.map_err(|trouble| trouble.unwrap_or_else(silent))
     }
 }
 
@@ -59,7 +44,7 @@ async fn ask(dial: &Dial, sentinel: &Address, name: &str) -> Result<Address, Err
     let mut dialled = dial.reach(sentinel).await?;
     let mut answer = dialled.ask(&question, sentinel, dial.timeout).await;
     // Most sentinels ask for no password, and refuse one; the others have the servers' one.
-    if matches!(&answer, Err(trouble) if trouble.code() == Some("NOAUTH")) && dial.has_password() {
+    if matches!(&answer, Err(trouble) if trouble.code() == "NOAUTH") && dial.has_password() {
         dialled = dial.connect(sentinel).await?;
         answer = dialled.ask(&question, sentinel, dial.timeout).await;
     }
@@ -80,10 +65,10 @@ async fn ask(dial: &Dial, sentinel: &Address, name: &str) -> Result<Address, Err
 
 fn refused(trouble: Trouble, sentinel: &Address) -> Error {
     match trouble.code() {
-        Some("ERR") => unavailable(
+        "ERR" => unavailable(
             sentinel,
             "it is no sentinel: write redis:// in REDIS_URL, or the sentinels' port (26379)",
         ),
-        _ => trouble.explained(sentinel),
+        _ => trouble.explained(),
     }
 }

@@ -13,14 +13,17 @@ pub(super) enum Trouble {
     /// There is no connection, or it was lost before the answer came: nobody knows what was done.
     Lost(Error),
     /// The server answered that it would not.
-    Refused(RedisError),
+    Refused { server: Address, error: RedisError },
 }
 
 impl Trouble {
     /// What an error of the crate's is: `limit` is how long an answer was waited for.
     pub fn of(error: RedisError, server: &Address, limit: Duration) -> Self {
         let what = match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Extension => return Self::Refused(error),
+            ErrorKind::Server(_) | ErrorKind::Extension => {
+                let server = server.clone();
+                return Self::Refused { server, error };
+            }
             ErrorKind::Parse => "what listens there does not speak Redis' language".to_owned(),
             _ if error.is_timeout() => format!("no answer within {limit:?}"),
             _ => format!("the connection was lost: {error}"),
@@ -29,41 +32,48 @@ impl Trouble {
     }
 
     /// What the story gets to hear.
-    pub fn explained(self, server: &Address) -> Error {
+    pub fn explained(self) -> Error {
         match self {
             Self::Lost(error) => error,
-            Self::Refused(error) => explained(&error, server),
+            Self::Refused { server, error } => explained(&error, &server),
         }
-    }
-
-    /// Whether the server does not know the step by its name (yet, or since it was restarted).
-    pub fn is_step_unknown(&self) -> bool {
-        self.code() == Some("NOSCRIPT")
     }
 
     /// The server's word for why it would not.
-    pub fn code(&self) -> Option<&str> {
+    pub fn code(&self) -> &str {
         match self {
-            Self::Lost(_) => None,
-            Self::Refused(error) => error.code(),
+            Self::Lost(_) => "",
+            Self::Refused { error, .. } => error.code().unwrap_or_default(),
         }
+    }
+
+    /// Where the server says that the key is, or will be in a moment.
+    pub fn points_to(&self) -> Option<Address> {
+        let Self::Refused { server, error } = self else {
+            return None;
+        };
+        let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+        Some(Address {
+            // A node that knows no name for another means that it is the same.
+            host: if host.is_empty() {
+                server.host.clone()
+            } else {
+                host.to_owned()
+            },
+            port: port.parse().ok()?,
+        })
     }
 
     /// Whether the server is the right one and only takes no writes at the moment, or none of ours.
     pub fn is_of_writes_only(&self) -> bool {
-        matches!(self.code(), Some("MISCONF" | "OOM" | "NOREPLICAS" | "BUSY"))
+        matches!(self.code(), "MISCONF" | "OOM" | "NOREPLICAS" | "BUSY")
     }
 
     /// Whether the connection is of no more use: because it is dead, or because another server is
     /// the right one, or will be. Whoever comes next asks anew where to go.
     pub fn ends_connection(&self) -> bool {
-        match self {
-            Self::Lost(_) => true,
-            Self::Refused(error) => matches!(
-                error.code(),
-                Some("READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "NOAUTH")
-            ),
-        }
+        const ELSEWHERE: [&str; 5] = ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH"];
+        matches!(self, Self::Lost(_)) || ELSEWHERE.contains(&self.code())
     }
 }
 
@@ -218,6 +228,33 @@ mod tests {
             assert!(text.starts_with("redis at cache:6379: "), "{text}");
             assert!(text.contains(remedy), "{line} became {text}");
         }
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_points_to_another() {
+        let points_to = |line: &str| {
+            let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+            let error = value.extract_error().unwrap_err();
+            let server = Address {
+                host: "asked".into(),
+                port: 6379,
+            };
+            let to = Trouble::Refused { server, error }.points_to();
+            to.map(|to| (to.host, to.port))
+        };
+        let to = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(points_to("MOVED 3999 10.0.0.1:6381"), to("10.0.0.1", 6381));
+        assert_eq!(
+            points_to("ASK 3999 cache-2.local:6381"),
+            to("cache-2.local", 6381)
+        );
+        assert_eq!(
+            points_to("MOVED 3999 2001:db8::1:6381"),
+            to("2001:db8::1", 6381)
+        );
+        assert_eq!(points_to("MOVED 3999 :6381"), to("asked", 6381));
+        assert_eq!(points_to("MOVED 3999"), None);
+        assert_eq!(points_to("READONLY no"), None);
     }
 
     #[test]
