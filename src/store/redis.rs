@@ -10,10 +10,12 @@ use secrecy::SecretString;
 
 use super::{Error, Rules, Store};
 use crate::config;
+use about::About;
 use link::Link;
 use step::{Step, step};
 use url::{Shape, Url};
 
+mod about;
 mod ballot;
 mod cluster;
 mod dial;
@@ -64,6 +66,24 @@ impl Store for Redis {
 
     fn kind(&self) -> &'static str {
         self.kind
+    }
+
+    async fn prepare(&self) -> Result<(), Error> {
+        self.check().await?;
+        for key in self.everywhere().await? {
+            let said = self.link.info(&key).await?.unwrap_or_default();
+            let about = About(&said);
+            if self.kind != "redis-cluster" && about.is_of_cluster() {
+                return Err(Error::Unavailable(format!(
+                    "{} is a node of a cluster: write redis-cluster:// in REDIS_URL",
+                    self.place
+                )));
+            }
+            for remark in about.remarks() {
+                tracing::warn!(redis = self.place, "{remark}");
+            }
+        }
+        Ok(())
     }
 
     /// At every server that takes writes; the clock is that of the last.

@@ -57,6 +57,15 @@ impl Link {
         read(self.send(key, command).await)
     }
 
+    /// What the server that has a key says of itself, if we may ask.
+    pub async fn info(&self, key: &str) -> Result<Option<String>, Error> {
+        let answer = self.send(key, &redis::cmd("INFO")).await;
+        match answer {
+            Err(trouble) if trouble.code() == "NOPERM" => Ok(None),
+            answer => read(answer).map(Some),
+        }
+    }
+
     /// Keys that begin with this one, one for each server that takes writes.
     pub async fn keys_everywhere(&self, base: &str) -> Result<Vec<String>, Error> {
         match self {
