@@ -168,6 +168,13 @@ pub struct CodeRules {
     pub tries_max: u8,
 }
 
+impl CodeRules {
+    /// How much of its time a code must have left to be sent again.
+    pub fn resent_with_at_least(self) -> Duration {
+        RESENT_WITH_AT_LEAST.min(self.lifetime / 2)
+    }
+}
+
 /// The part of a request for a code that the record depends on.
 #[derive(Debug, Clone)]
 pub struct Ask {
@@ -226,7 +233,7 @@ impl Challenge {
 
     fn is_worth_resending(&self, rules: CodeRules, now: Timestamp) -> bool {
         let left = until(now, self.expires_at);
-        left >= RESENT_WITH_AT_LEAST.min(rules.lifetime / 2) && self.tries < rules.tries_max
+        left >= rules.resent_with_at_least() && self.tries < rules.tries_max
     }
 
     /// An end beyond now + lifetime comes from a clock that was set back; no code lives longer than that.

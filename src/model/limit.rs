@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 /// At most `max` events in any window of this length, counted exactly.
 ///
@@ -122,33 +123,70 @@ impl Rate {
         }
     }
 
+    /// The share of one of `count` places that count apart what together they bound; rounded up, so
+    /// that none is left without.
+    pub const fn shared_by(self, count: u32) -> Self {
+        Self {
+            burst: self.burst.div_ceil(count),
+            period: self.period,
+        }
+    }
+
+    /// The same in the numbers that a store's step counts with.
+    ///
+    /// `spaced_by` is the rate whose burst defines the spacing: two rates on one instant (see
+    /// [`Rate::less_a_fifth`]) must share it.
+    pub fn pace(self, spaced_by: Rate) -> Pace {
+        let (period, burst) = (micros_of(spaced_by.period), spaced_by.burst.max(1));
+        // Not `spacing * burst`: a rate of more than one event a microsecond has a spacing of 0, and
+        // would refuse whatever is judged a moment late.
+        let room = i128::from(period) * i128::from(self.burst.max(1)) / i128::from(burst);
+        Pace {
+            spacing: period / i64::from(burst),
+            room: i64::try_from(room).unwrap_or(i64::MAX / 4),
+            period,
+        }
+    }
+
     /// The instant to keep if the event is admitted, else how long to wait.
     ///
-    /// `kept` is what the last admission returned. `spaced_by` is the rate whose burst defines the
-    /// spacing: two rates on one instant (see [`Rate::less_a_fifth`]) must share it.
+    /// `kept` is what the last admission returned; for `spaced_by` see [`Rate::pace`].
     pub fn admit(
         self,
         spaced_by: Rate,
         kept: Option<i64>,
         now: Timestamp,
     ) -> Result<i64, Duration> {
+        self.pace(spaced_by).admit(kept, now)
+    }
+}
+
+/// A rate in microseconds: the numbers that are worked out once, before a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pace {
+    /// How far apart events are in an even flow.
+    pub spacing: i64,
+    /// How far ahead of the clock the events that were admitted may reach.
+    pub room: i64,
+    /// In what time a spent burst is whole again.
+    pub period: i64,
+}
+
+impl Pace {
+    /// See [`Rate::admit`].
+    fn admit(self, kept: Option<i64>, now: Timestamp) -> Result<i64, Duration> {
         let now = micros(now);
-        let spacing = micros_of(spaced_by.period) / i64::from(spaced_by.burst.max(1));
-        // Not `spacing * burst`: a rate of more than one event a microsecond has a spacing of 0, and
-        // would refuse whatever is judged a moment late.
-        let room = i128::from(micros_of(spaced_by.period)) * i128::from(self.burst.max(1))
-            / i128::from(spaced_by.burst.max(1));
-        let room = i64::try_from(room).unwrap_or(i64::MAX / 4);
-        let full = now + micros_of(spaced_by.period);
+        let full = now + self.period;
         // A little beyond full is another machine's clock. A period beyond it is a clock that was
         // set back: keeping to it would refuse everyone until that time is reached again.
         let arrival = kept
-            .filter(|&kept| kept <= full + micros_of(spaced_by.period))
+            .filter(|&kept| kept <= full + self.period)
             .unwrap_or(now)
             .clamp(now, full);
-        let next = arrival + spacing;
-        if next - now > room {
-            return Err(Duration::from_micros((next - now - room).unsigned_abs()));
+        let next = arrival + self.spacing;
+        if next - now > self.room {
+            let wait = next - now - self.room;
+            return Err(Duration::from_micros(wait.unsigned_abs()));
         }
         Ok(next)
     }
@@ -175,7 +213,8 @@ fn micros(at: Timestamp) -> i64 {
     at.as_microsecond()
 }
 
-fn micros_of(span: Duration) -> i64 {
+/// A span in microseconds; one that is longer than time itself is cut.
+pub fn micros_of(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
@@ -278,6 +317,14 @@ mod tests {
         let rate = Rate::new(1_000_000_000, Duration::from_secs(300));
         let kept = rate.admit(rate, None, at(1)).unwrap();
         assert!(rate.admit(rate, Some(kept), at(0)).is_ok());
+    }
+
+    #[test]
+    fn shares_of_a_rate_are_never_nothing() {
+        let rate = Rate::new(33, Duration::from_secs(30));
+        assert_eq!(rate.shared_by(16).burst, 3);
+        assert_eq!(rate.shared_by(1), rate);
+        assert_eq!(Rate::new(1, rate.period).shared_by(16).burst, 1);
     }
 
     #[test]
