@@ -91,6 +91,16 @@ pub struct DueCode {
     pub expires_at: Timestamp,
 }
 
+impl DueCode {
+    /// What the letter for this version of a challenge's code is written from, if it may go out.
+    pub fn of(challenge: &Challenge, version: u32, now: Timestamp) -> Option<Self> {
+        (challenge.is_open(now) && challenge.version == version).then(|| Self {
+            secret: challenge.secret.clone(),
+            expires_at: challenge.expires_at,
+        })
+    }
+}
+
 /// How long to wait after this many failures: 5 s, doubling, at most 2 minutes.
 pub fn back_off(attempts: u32) -> Duration {
     Duration::from_secs((5 << attempts.clamp(1, 6).saturating_sub(1)).min(120))

@@ -17,13 +17,18 @@ use url::{Shape, Url};
 
 mod about;
 mod ballot;
+mod challenges;
 mod cluster;
 mod dial;
+mod keys;
 mod link;
 mod node;
+mod outbox;
+mod record;
 mod sentinel;
 mod sessions;
 mod step;
+mod terms;
 mod trouble;
 mod url;
 
@@ -104,4 +109,20 @@ impl Redis {
             .keys_everywhere(&format!("{}check", self.prefix))
             .await
     }
+}
+
+/// Reads a stored instant, in microseconds.
+fn instant(micros: i64) -> Timestamp {
+    // Out of range only if someone wrote into the store; then the nearest there is.
+    let far = if micros < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    Timestamp::from_microsecond(micros).unwrap_or(far)
+}
+
+/// Writes what Lua reads, or keeps unread.
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain data with text keys")
 }

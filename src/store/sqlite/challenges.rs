@@ -268,7 +268,7 @@ fn opened(c: &Connection, open: Open, rules: &Rules, now: Timestamp) -> rusqlite
             challenge: challenge.id,
             version: challenge.version,
             attempts: 0,
-            code: due_code(&challenge, challenge.version, now),
+            code: DueCode::of(&challenge, challenge.version, now),
         }),
     })
 }
@@ -360,7 +360,7 @@ fn due_letter(
         challenge: id,
         version,
         attempts: row.get(5)?,
-        code: challenge.and_then(|found| due_code(&found, version, now)),
+        code: challenge.and_then(|found| DueCode::of(&found, version, now)),
     }))
 }
 
@@ -370,13 +370,6 @@ fn known<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
         Err(rusqlite::Error::FromSqlConversionFailure(..)) => Ok(None),
         read => read.map(Some),
     }
-}
-
-fn due_code(challenge: &Challenge, version: u32, now: Timestamp) -> Option<DueCode> {
-    (challenge.is_open(now) && challenge.version == version).then(|| DueCode {
-        secret: challenge.secret.clone(),
-        expires_at: challenge.expires_at,
-    })
 }
 
 /// How long the next code for an address has to wait, by every budget that it would count in.

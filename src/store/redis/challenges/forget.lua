@@ -1,0 +1,3 @@
+-- Forgets what is kept under KEYS.
+
+redis.call('DEL', unpack(KEYS))
