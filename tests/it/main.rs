@@ -11,6 +11,8 @@ mod problems;
 mod profile;
 mod promises;
 mod send_mail;
+#[path = "../servers/lib.rs"]
+mod servers;
 mod support;
 mod sweep;
 mod volleys;

@@ -24,12 +24,25 @@ pub enum Backend {
     File,
     /// The embedded store in memory.
     Memory,
+    /// A Redis server, under a prefix of its own; accounts and sessions in memory.
+    Redis,
+}
+
+impl Backend {
+    /// How many parts count apart what together they bound: the ceilings of the service.
+    pub fn parts(self) -> u32 {
+        match self {
+            Self::File | Self::Memory => 1,
+            Self::Redis => 16,
+        }
+    }
 }
 
 macro_rules! on_every_backend {
     ($($promise:ident),+ $(,)?) => {
         crate::promises::on_every_backend!(in file on File: $($promise),+);
         crate::promises::on_every_backend!(in memory on Memory: $($promise),+);
+        crate::promises::on_every_backend!(in redis on Redis: $($promise),+);
     };
     (in $module:ident on $backend:ident: $($promise:ident),+) => {
         mod $module {

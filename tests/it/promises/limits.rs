@@ -164,16 +164,19 @@ async fn a_refusal_by_the_wider_network_counts_in_none(on: Backend) {
     assert_eq!(admitted, Admitted::Yes { known: false });
 }
 
-/// Ten requests, ten guesses, and one more each per ten seconds.
-fn small_service() -> Rules {
+/// Ten requests, ten guesses, and one more each per ten seconds, for the part of the service that one
+/// mailbox belongs to.
+fn small_service(on: Backend) -> Rules {
     let mut rules = rules();
-    rules.limits.service_requests = Rate::new(10, Duration::from_secs(100));
-    rules.limits.service_guesses = Rate::new(10, Duration::from_secs(100));
+    let ten = 10 * on.parts();
+    rules.limits.service_requests = Rate::new(ten, Duration::from_secs(100));
+    rules.limits.service_guesses = Rate::new(ten, Duration::from_secs(100));
     rules
 }
 
+/// One of many, all counted in the same part.
 fn someone(n: u8) -> Open {
-    login(&address(&format!("user-{n}@example.org")), n)
+    login(&address(&format!("ada+{n}@example.org")), n)
 }
 
 fn newcomer(n: u8) -> Open {
@@ -184,7 +187,7 @@ fn newcomer(n: u8) -> Open {
 }
 
 async fn newcomers_yield_a_fifth_of_the_service_to_others(on: Backend) {
-    let world = World::with(on, small_service());
+    let world = World::with(on, small_service(on));
     for n in 0..8 {
         world.sent(newcomer(n), at(0)).await;
     }
@@ -197,7 +200,7 @@ async fn newcomers_yield_a_fifth_of_the_service_to_others(on: Backend) {
 }
 
 async fn the_service_refuses_mails_over_its_ceiling(on: Backend) {
-    let world = World::with(on, small_service());
+    let world = World::with(on, small_service(on));
     for n in 0..10 {
         world.sent(someone(n), at(0)).await;
     }
@@ -211,7 +214,7 @@ async fn the_service_refuses_mails_over_its_ceiling(on: Backend) {
 }
 
 async fn being_refused_by_the_ceiling_contests_a_pending_form(on: Backend) {
-    let world = World::with(on, small_service());
+    let world = World::with(on, small_service(on));
     world.sent(registration(&ada(), 1), at(0)).await;
     for n in 0..9 {
         world.sent(someone(n), at(0)).await;
@@ -224,9 +227,9 @@ async fn being_refused_by_the_ceiling_contests_a_pending_form(on: Backend) {
 }
 
 async fn the_service_refuses_short_guesses_over_its_ceiling(on: Backend) {
-    let world = World::with(on, small_service());
+    let world = World::with(on, small_service(on));
     world.sent(login(&ada(), 1), at(0)).await;
-    let eve = address("eve@example.org");
+    let eve = someone(0).address;
     for _ in 0..10 {
         assert_eq!(world.login(&eve, guess(9), at(0)).await, Redeemed::Gone);
     }
@@ -239,7 +242,7 @@ async fn the_service_refuses_short_guesses_over_its_ceiling(on: Backend) {
 }
 
 async fn without_limits_every_client_is_admitted_as_known(on: Backend) {
-    let mut rules = small_service();
+    let mut rules = small_service(on);
     rules.limits.enabled = false;
     let world = World::with(on, rules);
     for _ in 0..100 {

@@ -4,7 +4,7 @@
 //! `long(n)`. The stores see digests only, so nothing needs to be derived.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aidlc_auth::entropy;
@@ -18,6 +18,7 @@ use aidlc_auth::model::limit::{Budget, Rate};
 use aidlc_auth::model::outbox::{DueLetter, Letter, LetterKind};
 use aidlc_auth::model::session::{Digest, Method, Session, SessionId, SessionRules, Snapshot};
 use aidlc_auth::model::user::{PasswordHash, Profile, Registration, Status, User, UserId};
+use aidlc_auth::store::redis::Redis;
 use aidlc_auth::store::sqlite::{Sqlite, Use};
 use aidlc_auth::store::{
     AuditRow, Challenges, LimitRules, NewSession, Open, Opened, Redeemed, Rules, Sessions, Users,
@@ -27,6 +28,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::Backend;
+use crate::servers;
 
 pub const MINUTE: i64 = 60;
 pub const HOUR: i64 = 60 * MINUTE;
@@ -54,9 +56,13 @@ impl World {
             None => Sqlite::memory(rules),
         };
         let sqlite = Arc::new(sqlite.unwrap());
+        let challenges: Arc<dyn Challenges> = match on {
+            Backend::Redis => Arc::new(redis(rules)),
+            Backend::File | Backend::Memory => sqlite.clone(),
+        };
         Self {
             users: sqlite.clone(),
-            challenges: sqlite.clone(),
+            challenges,
             sessions: sqlite,
             _folder: folder,
         }
@@ -132,6 +138,19 @@ impl World {
         assert!(self.sessions.create(new, now).await.unwrap());
         session
     }
+}
+
+static REDIS: LazyLock<servers::Redis> = LazyLock::new(servers::Redis::start);
+
+fn redis(rules: Rules) -> Redis {
+    let settings = aidlc_auth::config::Redis {
+        username: None,
+        password: None,
+        ca_file: None,
+        key_prefix: format!("{}:", Uuid::from_bytes(entropy::random())),
+        timeout: Duration::from_secs(2),
+    };
+    Redis::new(&REDIS.url().into(), &settings, rules).unwrap()
 }
 
 /// [`Opened::Sent`], taken apart.
