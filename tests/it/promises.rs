@@ -4,6 +4,7 @@
 //! once and names each per backend, so that a failure reads `promises::sessions::file::…`. One that
 //! is left out of the list is dead code, which does not pass the checks.
 
+mod agreement;
 mod budgets;
 mod challenges;
 mod claims;
