@@ -22,6 +22,7 @@ use crate::model::user::{FollowUp, ProfileChange, Status, User, UserId};
 
 pub mod postgres;
 pub mod redis;
+pub mod schema;
 pub mod sqlite;
 
 use sqlite::Sqlite;

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::schema::{Migration, Schema};
 use super::{Error, Rules, Store, instant};
 use writer::Writer;
 
@@ -70,7 +71,7 @@ impl Sqlite {
         let explain = |error: rusqlite::Error| format!("{}: {error}", path.display());
         let mut main = connect(path).map_err(explain)?;
         let migrated = match usage {
-            Use::Serve => migrate::run(&mut main),
+            Use::Serve => migrate::run(&mut main).map(drop),
             Use::Operate => migrate::check(&main),
         };
         migrated.map_err(|why| format!("{}: {why}", path.display()))?;
@@ -117,6 +118,19 @@ impl Sqlite {
             checked_at: Mutex::new(None),
             _lock: lock,
         })
+    }
+
+    /// What a file's schema is, beside what this release knows. Changes nothing.
+    pub fn schema(path: &Path) -> Result<Schema, String> {
+        migrate::look(path).map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    /// Brings a file's schema up to date, while no service runs on it. Tells what it lacked.
+    pub fn migrate(path: &Path) -> Result<Vec<Migration>, String> {
+        let _lock = prepare(path)?;
+        let explain = |why: String| format!("{}: {why}", path.display());
+        let mut connection = connect(path).map_err(|error| explain(error.to_string()))?;
+        migrate::run(&mut connection).map_err(explain)
     }
 
     /// Writes a copy of the database that leaves out what must not travel: sessions, challenges

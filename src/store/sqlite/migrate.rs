@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::store::schema::{Found, Migration, Migrations, Schema};
 
 /// Every migration, in order. Never edit one that was released: write the next.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_init.sql")];
-
-/// The oldest release's schema that can still work beside this one.
-const OLDEST_COMPATIBLE: i64 = 1;
+const MIGRATIONS: Migrations = Migrations {
+    texts: &[include_str!("../../../migrations/sqlite/0001_init.sql")],
+    oldest_compatible: 1,
+};
 
 /// What a backup leaves out: whoever finds one must not be able to sign in with it.
 const NOT_IN_BACKUPS: &[&str] = &[
@@ -22,98 +23,81 @@ const NOT_IN_BACKUPS: &[&str] = &[
     "fences",
 ];
 
-/// Applies what is missing. The error says what to do.
-pub fn run(connection: &mut Connection) -> Result<(), String> {
+/// Applies what is missing, and tells it. The error says what to do.
+pub fn run(connection: &mut Connection) -> Result<Vec<Migration>, String> {
     let explain = |error: rusqlite::Error| error.to_string();
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(explain)?;
-    transaction
-        .execute_batch(
-            "CREATE TABLE IF NOT EXISTS schema (
-                 one INTEGER PRIMARY KEY CHECK (one = 1),
-                 version INTEGER NOT NULL,
-                 oldest_compatible INTEGER NOT NULL
-             ) STRICT;
-             CREATE TABLE IF NOT EXISTS migrations (
-                 version INTEGER PRIMARY KEY, checksum BLOB NOT NULL
-             ) STRICT;",
-        )
-        .map_err(explain)?;
-    let found = version(&transaction)?;
-    let ours = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    for (migration, version) in MIGRATIONS.iter().zip(1..) {
-        let checksum = digest(&SHA256, migration.as_bytes());
-        let known: Option<Vec<u8>> = transaction
-            .query_row(
-                "SELECT checksum FROM migrations WHERE version = ?1",
-                [version],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(explain)?;
-        match known {
-            Some(known) if known != checksum.as_ref() => {
-                return Err(format!(
-                    "migration {version} was applied from another text than this release's: \
-                     this database belongs to a different build"
-                ));
-            }
-            Some(_) => {}
-            None => {
-                transaction.execute_batch(migration).map_err(explain)?;
-                transaction
-                    .execute(
-                        "INSERT INTO migrations VALUES (?1, ?2)",
-                        (version, checksum.as_ref()),
-                    )
-                    .map_err(explain)?;
-            }
-        }
+    let missing = read(&transaction)?.missing?;
+    apply(&transaction, &missing).map_err(explain)?;
+    transaction.commit().map_err(explain)?;
+    Ok(missing)
+}
+
+fn apply(c: &Connection, missing: &[Migration]) -> rusqlite::Result<()> {
+    if missing.is_empty() {
+        // A newer release's schema stays as it is, too: the two run side by side.
+        return Ok(());
     }
-    // A newer release's schema stays as it is: the two run side by side.
-    if found < ours {
-        transaction
-            .execute(
-                "INSERT OR REPLACE INTO schema VALUES (1, ?1, ?2)",
-                (ours, OLDEST_COMPATIBLE),
-            )
-            .map_err(explain)?;
+    c.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema (
+             one INTEGER PRIMARY KEY CHECK (one = 1),
+             version INTEGER NOT NULL,
+             oldest_compatible INTEGER NOT NULL
+         ) STRICT;
+         CREATE TABLE IF NOT EXISTS migrations (
+             version INTEGER PRIMARY KEY, checksum BLOB NOT NULL
+         ) STRICT;",
+    )?;
+    for migration in missing {
+        c.execute_batch(migration.sql)?;
+        c.execute(
+            "INSERT INTO migrations VALUES (?1, ?2)",
+            (migration.version, &migration.checksum),
+        )?;
     }
-    transaction.commit().map_err(explain)
+    let said = (MIGRATIONS.newest(), MIGRATIONS.oldest_compatible);
+    c.execute("INSERT OR REPLACE INTO schema VALUES (1, ?1, ?2)", said)?;
+    Ok(())
 }
 
 /// Looks whether this release can work with a schema, and changes nothing: an operator's command must
 /// not migrate beneath an older release that is serving.
 pub fn check(connection: &Connection) -> Result<(), String> {
-    let found = version(connection)?;
-    if found < MIGRATIONS.len() as i64 {
-        return Err(format!(
-            "this database has schema {found}, and this release works with {}: use the release that serves \
-             it, or start this one first, which brings it up to date",
-            MIGRATIONS.len()
-        ));
-    }
-    Ok(())
+    read(connection)?.check()
 }
 
-/// The schema's version, if this release may touch it.
-fn version(connection: &Connection) -> Result<i64, String> {
-    let found = connection
-        .query_row("SELECT version, oldest_compatible FROM schema", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()
-        .map_err(|error| error.to_string())?;
-    let (found, oldest) = found.unwrap_or((0, 0));
-    if oldest > MIGRATIONS.len() as i64 {
-        return Err(format!(
-            "this database needs a release that knows schema {oldest} or later, and this one knows {}: \
-             start the newer release, or restore the backup made before it",
-            MIGRATIONS.len()
-        ));
+/// Looks at a file that may be in use, or not there yet.
+pub fn look(path: &Path) -> Result<Schema, String> {
+    if !path.exists() {
+        return Ok(MIGRATIONS.beside(&Found::default()));
     }
-    Ok(found)
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let connection = connection.map_err(|error| error.to_string())?;
+    read(&connection)
+}
+
+fn read(c: &Connection) -> Result<Schema, String> {
+    let found = found(c).map_err(|error| error.to_string())?;
+    Ok(MIGRATIONS.beside(&found))
+}
+
+fn found(c: &Connection) -> rusqlite::Result<Found> {
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('schema', 'migrations')";
+    if c.query_row(tables, [], |row| row.get::<_, i64>(0))? < 2 {
+        return Ok(Found::default());
+    }
+    let said = "SELECT version, oldest_compatible FROM schema";
+    let (version, oldest_compatible) =
+        c.query_row(said, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut applied = c.prepare("SELECT version, checksum FROM migrations")?;
+    let applied = applied.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Found {
+        version,
+        oldest_compatible,
+        applied: applied.collect::<rusqlite::Result<_>>()?,
+    })
 }
 
 /// Copies a database while it may be in use, without what must not travel.

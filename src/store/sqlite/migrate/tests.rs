@@ -34,7 +34,8 @@ fn running_twice_changes_nothing() {
     run(&mut connection).unwrap();
     assert_eq!(whole(&connection), before);
     assert_eq!(connection.total_changes(), changes);
-    assert!(before.contains(&format!("version {} {OLDEST_COMPATIBLE}", MIGRATIONS.len())));
+    let said = (MIGRATIONS.newest(), MIGRATIONS.oldest_compatible);
+    assert!(before.contains(&format!("version {} {}", said.0, said.1)));
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn an_operator_beside_an_older_release_migrates_nothing() {
     let connection = migrated();
     assert_eq!(check(&connection), Ok(()));
     connection
-        .execute_batch("UPDATE schema SET version = 0")
+        .execute_batch("UPDATE schema SET version = 0; DELETE FROM migrations")
         .unwrap();
     let before = whole(&connection);
     let why = check(&connection).unwrap_err();
