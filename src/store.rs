@@ -175,7 +175,7 @@ pub trait Users: Store {
     /// Strikes out a follow-up that is done.
     async fn follow_up_done(&self, id: Uuid) -> Result<()>;
 
-    /// Appends rows to the audit trail.
+    /// Appends rows to the audit trail. One that is there already, by its id, is not written again.
     async fn audit(&self, rows: &[AuditRow]) -> Result<()>;
 
     /// Erases accounts withdrawn before `withdrawn_before`, and audit rows of before `audited_before`.

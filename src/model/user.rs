@@ -172,6 +172,9 @@ pub enum FollowUpTask {
 }
 
 impl FollowUpTask {
+    /// All of them.
+    pub const ALL: [FollowUpTask; 2] = [FollowUpTask::RenewSessions, FollowUpTask::EndEverything];
+
     /// The name in stores.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -182,9 +185,7 @@ impl FollowUpTask {
 
     /// Reads what [`FollowUpTask::as_str`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
-        [FollowUpTask::RenewSessions, FollowUpTask::EndEverything]
-            .into_iter()
-            .find(|t| t.as_str() == text)
+        Self::ALL.into_iter().find(|t| t.as_str() == text)
     }
 }
 

@@ -276,7 +276,7 @@ fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowU
 fn append(c: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
     c.prepare_cached(
         "INSERT INTO audit (id, at, event, outcome, user_id, subject, client, request_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
     )?
     .execute((
         row.id.as_bytes(),
