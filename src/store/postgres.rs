@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::schema::{Migration, Schema};
 use super::{Error, Store};
 use crate::config;
 use connect::Connector;
@@ -20,10 +21,13 @@ use url::PostgresUrl;
 mod connect;
 pub mod credentials;
 mod explain;
+mod migrate;
 mod parameter;
 mod pool;
+pub mod statements;
 mod tls;
 mod url;
+mod users;
 
 /// How long a check's write stands for those that follow: anyone may ask, and each costs a fsync.
 const CHECKED_FOR: Duration = Duration::from_secs(1);
@@ -36,6 +40,7 @@ const LOOK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bi
 /// A server, or several that follow one another.
 pub struct Postgres {
     primary: Pool,
+    migrates_at_start: bool,
     /// When a check last wrote.
     checked_at: Mutex<Option<Instant>>,
 }
@@ -54,8 +59,19 @@ impl Postgres {
             .map_err(|why| format!("DATABASE_URL: {why}"))?;
         Ok(Self {
             primary: Pool::new(connector, settings)?,
+            migrates_at_start: settings.migrate_at_start,
             checked_at: Mutex::new(None),
         })
+    }
+
+    /// What the database's schema is, beside what this release knows. Changes nothing.
+    pub async fn schema(&self) -> Result<Schema, Error> {
+        migrate::look(&self.primary).await
+    }
+
+    /// Brings the schema up to date, and tells what it lacked.
+    pub async fn migrate(&self) -> Result<Vec<Migration>, Error> {
+        migrate::run(&self.primary).await
     }
 
     fn checked_at(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -73,6 +89,19 @@ impl Store for Postgres {
 
     fn kind(&self) -> &'static str {
         "postgresql"
+    }
+
+    async fn prepare(&self) -> Result<(), Error> {
+        if !self.migrates_at_start {
+            // Someone is about to migrate: the service waits for it.
+            let schema = self.schema().await?;
+            return schema.check().map_err(Error::Unavailable);
+        }
+        for migration in self.migrate().await? {
+            let version = migration.version;
+            tracing::info!(version, "the database's schema was brought up to date");
+        }
+        Ok(())
     }
 
     async fn check(&self) -> Result<Timestamp, Error> {

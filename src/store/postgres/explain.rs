@@ -58,7 +58,7 @@ pub(super) enum NotAnswered {
     Driver(tokio_postgres::Error),
 }
 
-type Words = fn(&DatabaseMessages) -> &'static str;
+pub(super) type Words = fn(&DatabaseMessages) -> &'static str;
 
 impl NotConnected {
     pub(super) fn new(server: String, reason: Reason, is_encrypted: bool) -> Self {
@@ -249,8 +249,13 @@ impl From<NotAnswered> for Error {
     }
 }
 
-fn unavailable(what: &str, words: Words) -> Error {
+pub(super) fn unavailable(what: &str, words: Words) -> Error {
     Error::Unavailable(format!("PostgreSQL: {what}. {}", both(words)))
+}
+
+/// For what no waiting mends.
+pub(super) fn broken(error: &tokio_postgres::Error, words: Words) -> Error {
+    Error::Broken(format!("PostgreSQL: {}. {}", said(error), both(words)))
 }
 
 /// Whether the same question may be answered later, when someone did something about the server.

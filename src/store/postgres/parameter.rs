@@ -1,6 +1,8 @@
 //! What a statement can be given. Each value knows its PostgreSQL type, so that a statement needs no
 //! earlier round trip to ask for types and runs unnamed behind a pooler too.
 
+use std::net::IpAddr;
+
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -63,4 +65,5 @@ known! {
     &str => TEXT, TEXT_ARRAY;
     String => TEXT, TEXT_ARRAY;
     Uuid => UUID, UUID_ARRAY;
+    IpAddr => INET, INET_ARRAY;
 }

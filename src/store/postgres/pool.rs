@@ -70,7 +70,6 @@ impl Pool {
     }
 
     /// A connection beside the pool: for migrations, which take longer than a request may wait.
-    #[expect(dead_code, reason = "migrations come next")]
     pub(super) async fn alone(&self) -> Result<Connection, Error> {
         let connector = self.connections.manager();
         let connected = tokio::time::timeout(self.connect_timeout, connector.connect()).await;
