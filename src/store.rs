@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::config::{self, DatabaseUrl, RedisUrl};
@@ -25,6 +26,8 @@ pub mod redis;
 pub mod schema;
 pub mod sqlite;
 
+use postgres::Postgres;
+use postgres::credentials::FromUrl;
 use sqlite::Sqlite;
 
 /// The stores, as `DATABASE_URL` and `REDIS_URL` picked them.
@@ -61,7 +64,7 @@ pub fn open(
     let embedded = embedded(config, usage, rules)?.map(Arc::new);
     let embedded = || embedded.clone().expect("what no server keeps is embedded");
     let users: Arc<dyn Users> = match &config.database_url {
-        DatabaseUrl::Postgres(_) => return Err("this release has no PostgreSQL store".into()),
+        DatabaseUrl::Postgres(url) => Arc::new(postgres(url, &config.database, usage)?),
         DatabaseUrl::Sqlite(_) | DatabaseUrl::Memory => embedded(),
     };
     let (challenges, sessions): (Arc<dyn Challenges>, Arc<dyn Sessions>) = match &config.redis_url {
@@ -73,6 +76,19 @@ pub fn open(
         challenges,
         sessions,
     })
+}
+
+/// The PostgreSQL server. Commands beside the service migrate nothing: an older release may be serving.
+fn postgres(
+    url: &SecretString,
+    settings: &config::Database,
+    usage: sqlite::Use,
+) -> std::result::Result<Postgres, String> {
+    let settings = config::Database {
+        migrate_at_start: settings.migrate_at_start && usage == sqlite::Use::Serve,
+        ..settings.clone()
+    };
+    Postgres::new(url, &settings, Arc::new(FromUrl))
 }
 
 /// The embedded store, if anything is to be kept in it.
