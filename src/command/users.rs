@@ -55,6 +55,8 @@ pub fn run(config: &Config, command: &Users) -> Result<()> {
         now: SystemClock.now(),
     };
     runtime.block_on(async {
+        // The embedded store was looked at when it was opened; a server is looked at here.
+        operator.stores.users.prepare().await?;
         match command {
             Users::Show { email } => operator.show(&address(email)?).await,
             Users::Deactivate { email } => {
@@ -93,11 +95,14 @@ impl Operator {
         let Some(change) = users.set_status(email, status, &audit).await? else {
             bail!("no account has this address");
         };
-        // A service that runs beside this sees it at the next request: both read the same store.
-        follow_up::perform(&self.stores, &change, self.now).await?;
         print(&change.user);
         print_event(&audit);
-        Ok(())
+        // A service that runs beside this sees it at the next request: both read the same store.
+        let followed = follow_up::perform(&self.stores, &change, self.now).await;
+        followed.context(
+            "the status is set, but sessions and codes did not end yet: any copy of the service ends them \
+             within two minutes of being able to, or do this again",
+        )
     }
 
     async fn forgive(&self, email: &EmailAddress) -> Result<()> {
