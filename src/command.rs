@@ -11,6 +11,7 @@ use crate::config::Config;
 pub mod backup;
 pub mod config;
 mod keys;
+pub mod migrate;
 pub mod serve;
 pub mod users;
 
@@ -36,6 +37,8 @@ enum Command {
         /// Must not exist yet.
         file: PathBuf,
     },
+    /// Bring the database's schema up to date, where a start must not (MIGRATE_AT_START=false).
+    Migrate(migrate::Migrate),
     /// Look after accounts, beside a running service.
     Users {
         #[command(subcommand)]
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
             config::print(&config, &mut std::io::stdout().lock()).map_err(|error| anyhow!(error))
         }
         Command::Backup { file } => backup::run(&config, &file),
+        Command::Migrate(command) => migrate::run(&config, &command),
         Command::Users { command } => users::run(&config, &command),
     };
     match done {

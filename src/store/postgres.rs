@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::schema::{Migration, Schema};
+use super::schema::{Missing, Schema};
 use super::{Error, Store};
 use crate::config;
 use connect::Connector;
@@ -70,7 +70,7 @@ impl Postgres {
     }
 
     /// Brings the schema up to date, and tells what it lacked.
-    pub async fn migrate(&self) -> Result<Vec<Migration>, Error> {
+    pub async fn migrate(&self) -> Result<Missing, Error> {
         migrate::run(&self.primary).await
     }
 
@@ -97,8 +97,7 @@ impl Store for Postgres {
             let schema = self.schema().await?;
             return schema.check().map_err(Error::Unavailable);
         }
-        for migration in self.migrate().await? {
-            let version = migration.version;
+        for version in self.migrate().await?.versions {
             tracing::info!(version, "the database's schema was brought up to date");
         }
         Ok(())

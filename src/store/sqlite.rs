@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema::{Migration, Schema};
+use super::schema::{Missing, Schema};
 use super::{Error, Rules, Store, instant};
 use writer::Writer;
 
@@ -126,7 +126,7 @@ impl Sqlite {
     }
 
     /// Brings a file's schema up to date, while no service runs on it. Tells what it lacked.
-    pub fn migrate(path: &Path) -> Result<Vec<Migration>, String> {
+    pub fn migrate(path: &Path) -> Result<Missing, String> {
         let _lock = prepare(path)?;
         let explain = |why: String| format!("{}: {why}", path.display());
         let mut connection = connect(path).map_err(|error| explain(error.to_string()))?;

@@ -5,21 +5,27 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_postgres::GenericClient;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{GenericClient, Transaction};
 
 use super::connect::Connection;
 use super::explain::{NotAnswered, Words, broken, unavailable};
 use super::pool::Pool;
 use crate::store::Error;
-use crate::store::schema::{Found, Migration, Migrations, Schema};
+use crate::store::schema::{Found, Migrations, Missing, Schema};
 
 /// Every migration, in order. Never edit one that was released: write the next, and so that a
 /// statement takes seconds on a large table, for longer would stop production ([`LIMITS`]).
 const MIGRATIONS: Migrations = Migrations {
     texts: &[include_str!("../../../migrations/postgres/0001_init.sql")],
     oldest_compatible: 1,
+    tables: "CREATE TABLE IF NOT EXISTS schema (
+    one smallint PRIMARY KEY CHECK (one = 1),
+    version bigint NOT NULL,
+    oldest_compatible bigint NOT NULL
+);
+CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY, checksum bytea NOT NULL);",
+    bytes: |digits| format!("'\\x{digits}'"),
 };
 
 /// Then the server is gone, whatever TCP says, or the migrations are far too large.
@@ -34,13 +40,6 @@ const TURN: &str = "SET LOCAL lock_timeout = '30s';
 /// Whoever waits to change a table makes all others wait behind: not long, and rather again later.
 const LIMITS: &str = "SET LOCAL lock_timeout = '2s'";
 
-const TABLES: &str = "CREATE TABLE IF NOT EXISTS schema (
-        one smallint PRIMARY KEY CHECK (one = 1),
-        version bigint NOT NULL,
-        oldest_compatible bigint NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY, checksum bytea NOT NULL)";
-
 /// What there is. Changes nothing.
 pub(super) async fn look(pool: &Pool) -> Result<Schema, Error> {
     let connection = pool.alone().await?;
@@ -48,21 +47,20 @@ pub(super) async fn look(pool: &Pool) -> Result<Schema, Error> {
 }
 
 /// Applies what is missing, and tells it.
-pub(super) async fn run(pool: &Pool) -> Result<Vec<Migration>, Error> {
+pub(super) async fn run(pool: &Pool) -> Result<Missing, Error> {
     let connection = pool.alone().await?;
     bounded(connection, async |connection| {
         // Most starts find nothing to do, and need neither the lock nor the right to make tables.
-        if missing(read(&**connection).await?)?.is_empty() {
-            return Ok(Vec::new());
+        if missing(read(&**connection).await?)?.versions.is_empty() {
+            return Ok(Missing::default());
         }
         let transaction = connection.transaction().await.map_err(explain)?;
         let turn = transaction.batch_execute(TURN).await;
         turn.map_err(|error| waited(error, |words| words.migration_turn))?;
         transaction.batch_execute(LIMITS).await.map_err(explain)?;
-        transaction.batch_execute(TABLES).await.map_err(explain)?;
         // Another may have done it while this one waited.
         let missing = missing(read(&transaction).await?)?;
-        let applied = apply(&transaction, &missing).await;
+        let applied = transaction.batch_execute(&missing.sql).await;
         applied.map_err(|error| waited(error, |words| words.migration_lock))?;
         transaction.commit().await.map_err(explain)?;
         Ok(missing)
@@ -83,7 +81,7 @@ async fn bounded<T>(
     }
 }
 
-fn missing(schema: Schema) -> Result<Vec<Migration>, Error> {
+fn missing(schema: Schema) -> Result<Missing, Error> {
     schema.missing.map_err(Error::Broken)
 }
 
@@ -113,32 +111,6 @@ async fn found(client: &impl GenericClient) -> Result<Found, tokio_postgres::Err
         oldest_compatible: said.try_get(1)?,
         applied: applied.collect::<Result<_, tokio_postgres::Error>>()?,
     })
-}
-
-async fn apply(
-    transaction: &Transaction<'_>,
-    missing: &[Migration],
-) -> Result<(), tokio_postgres::Error> {
-    for migration in missing {
-        transaction.batch_execute(migration.sql).await?;
-        let row = "INSERT INTO migrations (version, checksum) VALUES ($1, $2)";
-        let values: [(&(dyn ToSql + Sync), Type); 2] = [
-            (&migration.version, Type::INT8),
-            (&migration.checksum, Type::BYTEA),
-        ];
-        transaction.execute_typed(row, &values).await?;
-    }
-    // A newer release's word stays as it is: the two run side by side.
-    if !missing.is_empty() {
-        let said = "INSERT INTO schema (one, version, oldest_compatible) VALUES (1, $1, $2)
-            ON CONFLICT (one) DO UPDATE SET version = $1, oldest_compatible = $2";
-        let values: [(&(dyn ToSql + Sync), Type); 2] = [
-            (&MIGRATIONS.newest(), Type::INT8),
-            (&MIGRATIONS.oldest_compatible, Type::INT8),
-        ];
-        transaction.execute_typed(said, &values).await?;
-    }
-    Ok(())
 }
 
 /// What became of waiting for a lock.

@@ -4,12 +4,20 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use crate::store::schema::{Found, Migration, Migrations, Schema};
+use crate::store::schema::{Found, Migrations, Missing, Schema};
 
 /// Every migration, in order. Never edit one that was released: write the next.
 const MIGRATIONS: Migrations = Migrations {
     texts: &[include_str!("../../../migrations/sqlite/0001_init.sql")],
     oldest_compatible: 1,
+    tables:
+        "CREATE TABLE IF NOT EXISTS schema (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    oldest_compatible INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, checksum BLOB NOT NULL) STRICT;",
+    bytes: |digits| format!("x'{digits}'"),
 };
 
 /// What a backup leaves out: whoever finds one must not be able to sign in with it.
@@ -24,42 +32,15 @@ const NOT_IN_BACKUPS: &[&str] = &[
 ];
 
 /// Applies what is missing, and tells it. The error says what to do.
-pub fn run(connection: &mut Connection) -> Result<Vec<Migration>, String> {
+pub fn run(connection: &mut Connection) -> Result<Missing, String> {
     let explain = |error: rusqlite::Error| error.to_string();
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(explain)?;
     let missing = read(&transaction)?.missing?;
-    apply(&transaction, &missing).map_err(explain)?;
+    transaction.execute_batch(&missing.sql).map_err(explain)?;
     transaction.commit().map_err(explain)?;
     Ok(missing)
-}
-
-fn apply(c: &Connection, missing: &[Migration]) -> rusqlite::Result<()> {
-    if missing.is_empty() {
-        // A newer release's schema stays as it is, too: the two run side by side.
-        return Ok(());
-    }
-    c.execute_batch(
-        "CREATE TABLE IF NOT EXISTS schema (
-             one INTEGER PRIMARY KEY CHECK (one = 1),
-             version INTEGER NOT NULL,
-             oldest_compatible INTEGER NOT NULL
-         ) STRICT;
-         CREATE TABLE IF NOT EXISTS migrations (
-             version INTEGER PRIMARY KEY, checksum BLOB NOT NULL
-         ) STRICT;",
-    )?;
-    for migration in missing {
-        c.execute_batch(migration.sql)?;
-        c.execute(
-            "INSERT INTO migrations VALUES (?1, ?2)",
-            (migration.version, &migration.checksum),
-        )?;
-    }
-    let said = (MIGRATIONS.newest(), MIGRATIONS.oldest_compatible);
-    c.execute("INSERT OR REPLACE INTO schema VALUES (1, ?1, ?2)", said)?;
-    Ok(())
 }
 
 /// Looks whether this release can work with a schema, and changes nothing: an operator's command must

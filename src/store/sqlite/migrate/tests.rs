@@ -34,7 +34,7 @@ fn running_twice_changes_nothing() {
     run(&mut connection).unwrap();
     assert_eq!(whole(&connection), before);
     assert_eq!(connection.total_changes(), changes);
-    let said = (MIGRATIONS.newest(), MIGRATIONS.oldest_compatible);
+    let said = (MIGRATIONS.texts.len(), MIGRATIONS.oldest_compatible);
     assert!(before.contains(&format!("version {} {}", said.0, said.1)));
 }
 
