@@ -38,6 +38,19 @@ impl Authority {
         self.signed(parameters)
     }
 
+    /// One that a server with these names signed itself, as `openssl req -x509` does: it may sign too.
+    pub fn itself(&self, names: &[&str]) -> Certificate {
+        let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        Certificate {
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
     /// For a client that signs in by this name.
     pub fn client(&self, user: &str) -> Certificate {
         let mut parameters = CertificateParams::default();

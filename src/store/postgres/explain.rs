@@ -8,7 +8,7 @@ use std::{fmt, io};
 use rustls::CertificateError;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use super::tls::HandshakeFailed;
+use super::tls::{self, HandshakeFailed};
 use crate::messages::{DatabaseMessages, EN, KO};
 use crate::store::Error;
 
@@ -317,7 +317,11 @@ fn certificate(error: &io::Error) -> Words {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             |words| words.wrong_name
         }
-        CertificateError::UnknownIssuer => |words| words.unknown_authority,
+        // Of another authority; of another of the same name; or signed by the server itself.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            |words| words.unknown_authority
+        }
+        why if tls::is_of_an_authority(why) => |words| words.unknown_authority,
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet

@@ -15,7 +15,9 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -80,7 +82,8 @@ impl ServerCertVerifier for Verifier {
             self.algorithms.all,
         );
         match chain {
-            Err(error) if authorities.are(end_entity) && is_of_an_authority(&error) => {}
+            Err(Error::InvalidCertificate(why))
+                if is_of_an_authority(&why) && authorities.are(end_entity) => {}
             outcome => outcome?,
         }
         if self.names {
@@ -115,8 +118,8 @@ impl ServerCertVerifier for Verifier {
 /// A server that signed its own certificate, as `openssl req -x509` makes it, is an authority by the
 /// letter, and no authority may serve. Whoever named that very certificate in `sslrootcert` means it,
 /// and OpenSSL takes it; its dates were checked before this was found.
-fn is_of_an_authority(error: &Error) -> bool {
-    matches!(error, Error::InvalidCertificate(why) if format!("{why:?}").contains("CaUsedAsEndEntity"))
+pub(super) fn is_of_an_authority(why: &CertificateError) -> bool {
+    matches!(why, CertificateError::Other(_)) && format!("{why:?}").contains("CaUsedAsEndEntity")
 }
 
 #[derive(Debug)]

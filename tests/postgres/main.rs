@@ -1,0 +1,8 @@
+//! The store on real PostgreSQL servers: TLS, credentials, the pool, and what happens when a server fails.
+#![forbid(unsafe_code)]
+
+#[path = "../servers/lib.rs"]
+mod servers;
+
+mod tls;
+mod world;
