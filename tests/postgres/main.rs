@@ -4,5 +4,7 @@
 #[path = "../servers/lib.rs"]
 mod servers;
 
+mod pool;
+mod signing_in;
 mod tls;
 mod world;

@@ -24,6 +24,8 @@ use super::url::{self, Host, PostgresUrl, SslMode};
 use crate::config;
 
 const PORT: u16 = 5432;
+/// For the server to hear that a statement is called off; it says nothing to that.
+const CALL_OFF: Duration = Duration::from_secs(5);
 
 /// Makes connections.
 pub(super) struct Connector {
@@ -40,6 +42,7 @@ pub(super) struct Connector {
 pub(super) struct Connection {
     client: Client,
     task: JoinHandle<()>,
+    tls: MakeRustlsConnect,
     statements: HashMap<&'static str, Statement>,
     /// Whether nobody on the way can read it.
     pub(super) is_encrypted: bool,
@@ -198,6 +201,7 @@ impl Connector {
         Ok(Connection {
             client,
             task,
+            tls: self.tls.clone(),
             statements: HashMap::new(),
             is_encrypted,
         })
@@ -343,6 +347,17 @@ impl Connection {
     /// Ends it without a word: there may be nobody to hear it.
     pub(super) fn cut(self) {
         self.task.abort();
+    }
+
+    /// Ends it while the server still works on what was asked, and has that called off: a statement
+    /// that waits would hold its locks, and one of the server's connections, for as long as it does.
+    pub(super) fn call_off(self) {
+        let (handshake, _) = Handshake::new(&self.tls);
+        let token = self.client.cancel_token();
+        tokio::spawn(tokio::time::timeout(CALL_OFF, async move {
+            token.cancel_query(handshake).await
+        }));
+        self.cut();
     }
 }
 

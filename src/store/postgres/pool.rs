@@ -123,7 +123,7 @@ impl Pool {
         } else {
             // What befell this connection befell the others or will: a server that died or fell
             // silent, or that no longer takes writes.
-            lease.cut();
+            lease.end(matches!(why, NotAnswered::Late));
             self.cut_idle();
         }
         Err(why)
@@ -172,9 +172,12 @@ impl Lease {
         drop(self.connection.take());
     }
 
-    fn cut(mut self) {
-        if let Some(connection) = self.connection.take() {
-            Object::take(connection).cut();
+    /// Takes the connection out of the pool for good.
+    fn end(mut self, is_working: bool) {
+        match self.connection.take().map(Object::take) {
+            Some(connection) if is_working => connection.call_off(),
+            Some(connection) => connection.cut(),
+            None => {}
         }
     }
 }
@@ -188,7 +191,7 @@ impl Drop for Lease {
         let settle = async move {
             let settled = tokio::time::timeout(patience, connection.settle()).await;
             if !matches!(settled, Ok(Ok(()))) {
-                Object::take(connection).cut();
+                Object::take(connection).call_off();
             }
         };
         // Without a runtime the process is about to end, and the connection with it.
