@@ -85,30 +85,18 @@ impl Credentials for FromSecret {
             let age = now.duration_since(reading.began);
             let is_kept = !again && (SignedDuration::ZERO..KEPT).contains(&age);
             if began_since || is_kept && reading.outcome.is_ok() {
-                return copy(&reading.outcome);
+                return reading.outcome.clone();
             }
         }
         let number = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
         let outcome = self.read().await;
-        let answer = copy(&outcome);
         *last = Some(Reading {
             number,
             began: now,
-            outcome,
+            outcome: outcome.clone(),
         });
-        answer
+        outcome
     }
-}
-
-fn copy(outcome: &Result<Login, String>) -> Result<Login, String> {
-    let login = outcome.as_ref().map_err(Clone::clone)?;
-    Ok(Login {
-        username: login.username.clone(),
-        password: login.password.clone(),
-        host: login.host.clone(),
-        port: login.port,
-        dbname: login.dbname.clone(),
-    })
 }
 
 /// A secret lives in the region that its ARN names, wherever we are.

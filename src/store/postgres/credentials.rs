@@ -1,7 +1,40 @@
 //! Who signs in to the database: the URL's user, or what somebody keeps elsewhere and may change.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config;
+
+/// Whom the settings name. The error says what to do about them.
+pub fn of(settings: &config::Database) -> Result<Arc<dyn Credentials>, String> {
+    match &settings.secret_arn {
+        None => Ok(Arc::new(FromUrl)),
+        Some(arn) => from_secret(arn, settings),
+    }
+}
+
+#[cfg(feature = "aws")]
+fn from_secret(arn: &str, settings: &config::Database) -> Result<Arc<dyn Credentials>, String> {
+    use crate::aws::{Aws, secret::FromSecret};
+    use crate::clock::SystemClock;
+
+    let aws = Aws::from_environment(Arc::new(SystemClock))?;
+    // The rest of the time that a connection may take is the database's; and where AWS does not
+    // answer, that is told, and not that the database is slow.
+    let within = settings.connect_timeout * 2 / 3;
+    Ok(Arc::new(FromSecret::new(Arc::new(aws), arn, within)))
+}
+
+#[cfg(not(feature = "aws"))]
+fn from_secret(_: &str, _: &config::Database) -> Result<Arc<dyn Credentials>, String> {
+    Err(
+        "DATABASE_SECRET_ARN is set, and this program was built without the feature `aws`, which \
+         reads secrets: build it with that feature, or write user and password into DATABASE_URL"
+            .into(),
+    )
+}
 
 /// Who signs in to the database: asked for at every connect, so that a changed password needs no
 /// restart.
@@ -14,7 +47,7 @@ pub trait Credentials: Send + Sync {
 
 /// What to sign in with: user and password go before the URL's; host, port and database fill in what
 /// the URL leaves out.
-#[derive(Default)]
+#[derive(Clone, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Login {
     pub username: Option<String>,
