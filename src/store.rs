@@ -26,8 +26,9 @@ pub mod redis;
 pub mod schema;
 pub mod sqlite;
 
+use self::redis::Redis;
 use postgres::Postgres;
-use postgres::credentials::FromUrl;
+use postgres::credentials;
 use sqlite::Sqlite;
 
 /// The stores, as `DATABASE_URL` and `REDIS_URL` picked them.
@@ -68,7 +69,10 @@ pub fn open(
         DatabaseUrl::Sqlite(_) | DatabaseUrl::Memory => embedded(),
     };
     let (challenges, sessions): (Arc<dyn Challenges>, Arc<dyn Sessions>) = match &config.redis_url {
-        RedisUrl::Redis(_) => return Err("this release has no Redis store".into()),
+        RedisUrl::Redis(url) => {
+            let redis = Arc::new(Redis::new(url, &config.redis, rules)?);
+            (Arc::clone(&redis) as _, redis)
+        }
         RedisUrl::Sqlite(_) | RedisUrl::Memory => (embedded(), embedded()),
     };
     Ok(Stores {
@@ -88,7 +92,7 @@ fn postgres(
         migrate_at_start: settings.migrate_at_start && usage == sqlite::Use::Serve,
         ..settings.clone()
     };
-    Postgres::new(url, &settings, Arc::new(FromUrl))
+    Postgres::new(url, &settings, credentials::of(&settings)?)
 }
 
 /// The embedded store, if anything is to be kept in it.
