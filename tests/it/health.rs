@@ -8,6 +8,7 @@ use aidlc_auth::store::Error;
 use aidlc_auth::work::sweep;
 use serde_json::json;
 
+use crate::backend::Backend;
 use crate::support::world::World;
 
 #[tokio::test]
@@ -39,22 +40,27 @@ async fn a_store_that_is_away_turns_health_and_neither_live_nor_ready() {
 
 #[tokio::test]
 async fn health_names_what_there_is_and_nothing_else() {
-    let world = World::new().await;
-    let health = world.get("/health").await;
-    let store = json!({"kind": "memory", "status": "ok"});
-    assert_eq!(
-        health.is(200).body,
-        json!({
-            "status": "ok",
-            "dependencies": {
-                "users": store, "challenges": store, "sessions": store,
-                "mail": {"kind": "inbox", "status": "ok"},
-            },
-        })
-    );
-    let file = World::on_file(&[]).await;
-    let health = file.get("/health").await;
-    assert_eq!(health["dependencies"]["users"]["kind"], "sqlite");
+    let lasting = World::lasting(&[]).await;
+    for (world, embedded) in [(World::new().await, "memory"), (lasting, "sqlite")] {
+        let [users, others] = match Backend::chosen() {
+            None | Some(Backend::Memory | Backend::File) => [embedded, embedded],
+            Some(Backend::Servers) => ["postgresql", "redis"],
+            Some(Backend::Cluster) => ["postgresql", "redis-cluster"],
+        };
+        let health = world.get("/health").await;
+        assert_eq!(
+            health.is(200).body,
+            json!({
+                "status": "ok",
+                "dependencies": {
+                    "users": {"kind": users, "status": "ok"},
+                    "challenges": {"kind": others, "status": "ok"},
+                    "sessions": {"kind": others, "status": "ok"},
+                    "mail": {"kind": "inbox", "status": "ok"},
+                },
+            })
+        );
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod backend;
 mod cookies;
 mod equality;
 mod health;

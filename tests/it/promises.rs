@@ -14,36 +14,19 @@ mod opening;
 mod outbox;
 mod refresh;
 mod sessions;
+mod sweeping;
 mod users;
 mod volleys;
 mod world;
 
-/// Where the promises have to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    /// The embedded store, on a file of its own in a temporary folder.
-    File,
-    /// The embedded store in memory.
-    Memory,
-    /// A Redis server, under a prefix of its own; accounts and sessions in memory.
-    Redis,
-}
-
-impl Backend {
-    /// How many parts count apart what together they bound: the ceilings of the service.
-    pub fn parts(self) -> u32 {
-        match self {
-            Self::File | Self::Memory => 1,
-            Self::Redis => 16,
-        }
-    }
-}
+pub use crate::backend::Backend;
 
 macro_rules! on_every_backend {
     ($($promise:ident),+ $(,)?) => {
         crate::promises::on_every_backend!(in file on File: $($promise),+);
         crate::promises::on_every_backend!(in memory on Memory: $($promise),+);
-        crate::promises::on_every_backend!(in redis on Redis: $($promise),+);
+        crate::promises::on_every_backend!(in servers on Servers: $($promise),+);
+        crate::promises::on_every_backend!(in cluster on Cluster: $($promise),+);
     };
     (in $module:ident on $backend:ident: $($promise:ident),+) => {
         mod $module {

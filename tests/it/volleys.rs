@@ -16,7 +16,7 @@ fn count(answers: &[Answer], is_it: impl Fn(&Answer) -> bool) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_right_codes_at_once_one_signs_in() {
-    let world = World::on_file(&[]).await;
+    let world = World::lasting(&[]).await;
     let first = world.sign_up(ADA).await.token();
     world.logout(&first).await;
     let code = world.ask_to_sign_in(ADA).await;
@@ -34,7 +34,7 @@ async fn of_64_right_codes_at_once_one_signs_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_32_registrations_in_four_spellings_one_becomes_the_account() {
-    let world = World::on_file(&[]).await;
+    let world = World::lasting(&[]).await;
     let spellings = [
         ADA,
         "Ada@example.org",
@@ -63,7 +63,7 @@ async fn of_32_registrations_in_four_spellings_one_becomes_the_account() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_60_wrong_guesses_at_once_five_are_looked_at() {
-    let world = World::on_file(&[]).await;
+    let world = World::lasting(&[]).await;
     world.sign_up(ADA).await;
     let asked = world.login(ADA).await;
     let mail = world.mail_to(ADA).await;
@@ -126,7 +126,7 @@ async fn a_thousand_guesses_from_a_thousand_places_are_twenty_a_day() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_16_that_end_all_others_at_once_none_ends_this_one() {
-    let world = World::on_file(&[("LIMITS_ENABLED", "false")]).await;
+    let world = World::lasting(&[("LIMITS_ENABLED", "false")]).await;
     world.sign_up(ADA).await;
     world.sign_in(ADA).await;
     let token = world.sign_in(ADA).await.token();

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use aidlc_auth::entropy;
@@ -79,17 +80,27 @@ pub fn key_prefix() -> String {
     format!("{}:", Uuid::from_bytes(entropy::random()).simple())
 }
 
-/// A database of the one PostgreSQL server, empty at first, gone when this is dropped.
+/// A database of the one PostgreSQL server, gone when this is dropped.
 pub struct Database {
     place: &'static Place,
     name: String,
+    is_made: AtomicBool,
 }
 
 impl Database {
-    pub async fn new() -> Self {
-        let place = &SHARED_POSTGRES.0;
-        let name = place.new_database().await;
-        Self { place, name }
+    /// A name for one that is to be made.
+    pub fn new() -> Self {
+        Self {
+            place: &SHARED_POSTGRES.0,
+            name: postgres::new_name(),
+            is_made: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes it, empty.
+    pub async fn make(&self) {
+        self.is_made.store(true, Ordering::Relaxed);
+        self.place.make(&self.name).await;
     }
 
     pub fn url(&self) -> String {
@@ -104,6 +115,9 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        if !*self.is_made.get_mut() {
+            return;
+        }
         // With a runtime of its own, whichever the test has, and done before the process ends.
         let (place, name) = (self.place, &self.name);
         let dropped = || {

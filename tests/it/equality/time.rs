@@ -20,7 +20,7 @@ const LETTER: Duration = Duration::from_millis(25);
 /// Where nobody notices the seconds that a sample takes: no two share a budget, and no clock moves.
 async fn world() -> World {
     let many = "1000000";
-    World::on_file(&[("SERVICE_CODE_REQUESTS", many), ("SERVICE_GUESSES", many)]).await
+    World::lasting(&[("SERVICE_CODE_REQUESTS", many), ("SERVICE_GUESSES", many)]).await
 }
 
 /// The address of a sample: those with an account, and as long ones without.

@@ -190,11 +190,11 @@ async fn live_through(rules: Rules, acts: Vec<Act>) -> Result<(), TestCaseError>
         &mut shared.limits.service_requests,
         &mut shared.limits.service_guesses,
     ] {
-        *rate = rate.times(Backend::Redis.parts());
+        *rate = rate.times(Backend::Servers.parts());
     }
     let worlds = [
-        World::with(Backend::Memory, rules),
-        World::with(Backend::Redis, shared),
+        World::with(Backend::Memory, rules).await,
+        World::with(Backend::Servers, shared).await,
     ];
     let mut past = Past {
         now: at(0),

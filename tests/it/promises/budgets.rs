@@ -66,7 +66,7 @@ fn too_many(seconds: i64) -> Redeemed {
 }
 
 async fn twenty_wrong_guesses_a_day_close_every_purpose(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     guess_wrong_twenty_times(&world).await;
     let purpose = Purpose::ChangeEmail;
     world.sent(of(purpose, login(&ada(), 1)), at(20)).await;
@@ -86,7 +86,7 @@ async fn twenty_wrong_guesses_a_day_close_every_purpose(on: Backend) {
 }
 
 async fn asking_gives_no_guesses_back_and_an_operator_does(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     guess_wrong_twenty_times(&world).await;
     world.challenges.end(&ada()).await.unwrap();
     world.challenges.sweep(at(HOUR)).await.unwrap();
@@ -101,7 +101,7 @@ async fn asking_gives_no_guesses_back_and_an_operator_does(on: Backend) {
 }
 
 async fn a_guess_that_met_no_record_is_not_counted(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for _ in 0..40 {
         assert_eq!(world.login(&ada(), guess(1), at(0)).await, Redeemed::Gone);
     }
@@ -114,7 +114,7 @@ async fn a_guess_that_met_no_record_is_not_counted(on: Backend) {
 }
 
 async fn a_guess_over_the_budget_spends_no_try(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     guess_wrong_twenty_times(&world).await;
     world.sent(login(&ada(), 1), at(DAY - MINUTE)).await;
     for _ in 0..10 {
@@ -125,7 +125,7 @@ async fn a_guess_over_the_budget_spends_no_try(on: Backend) {
 }
 
 async fn a_right_guess_is_not_counted(on: Backend) {
-    let world = World::with(on, guesses(1));
+    let world = World::with(on, guesses(1)).await;
     for (n, minute) in (1..).zip(0..5) {
         let now = at(minute * MINUTE);
         world.sent(login(&ada(), n), now).await;
@@ -143,7 +143,7 @@ fn guesses(max: u32) -> Rules {
 }
 
 async fn mails_are_a_minute_apart(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let sent = world.sent(login(&ada(), 1), at(0)).await;
     assert_eq!(sent.resend_after, Duration::from_secs(60));
     assert_eq!(world.refused(login(&ada(), 1), at(0)).await, 60.0);
@@ -154,7 +154,7 @@ async fn mails_are_a_minute_apart(on: Backend) {
 }
 
 async fn the_client_who_used_the_code_need_not_wait_once(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     world
         .accepted(&ada(), Purpose::Login, guess(1), at(1))
@@ -165,7 +165,7 @@ async fn the_client_who_used_the_code_need_not_wait_once(on: Backend) {
 }
 
 async fn using_the_code_waives_the_gap_and_not_the_hour(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for n in 1..=10 {
         world.sent(login(&ada(), n), at(n.into())).await;
         world
@@ -177,7 +177,7 @@ async fn using_the_code_waives_the_gap_and_not_the_hour(on: Backend) {
 }
 
 async fn ten_mails_an_hour(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for minute in 0..10 {
         world.sent(login(&ada(), 1), at(minute * MINUTE)).await;
     }
@@ -190,7 +190,7 @@ async fn ten_mails_an_hour(on: Backend) {
 }
 
 async fn purposes_have_their_own_hour(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for purpose in Purpose::ALL {
         world.sent(of(purpose, login(&ada(), 1)), at(0)).await;
     }
@@ -204,7 +204,7 @@ async fn send_to_aliases(world: &World, count: u8, now: Timestamp) {
 }
 
 async fn aliases_share_twenty_mails_an_hour(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     send_to_aliases(&world, 20, at(0)).await;
     assert_eq!(world.refused(login(&ada(), 1), at(1)).await, 3599.0);
     let reset = of(Purpose::ResetPassword, login(&ada(), 1));
@@ -216,7 +216,7 @@ async fn aliases_share_twenty_mails_an_hour(on: Backend) {
 }
 
 async fn aliases_share_sixty_mails_a_day(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for hour in 0..3 {
         send_to_aliases(&world, 20, at(hour * HOUR)).await;
     }
@@ -227,7 +227,7 @@ async fn aliases_share_sixty_mails_a_day(on: Backend) {
 }
 
 async fn a_refused_request_changes_nothing(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let sent = world.sent(login(&ada(), 1), at(0)).await;
     assert_eq!(world.login(&ada(), guess(9), at(1)).await, wrong(4));
     for second in 1..60 {
@@ -248,7 +248,7 @@ async fn a_refused_request_changes_nothing(on: Backend) {
 }
 
 async fn asking_whether_to_wait_counts_nothing(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let would_wait = async |last, now| {
         let asked = world
             .challenges
@@ -275,7 +275,7 @@ async fn reserve(world: &World, now: Timestamp) -> Option<Duration> {
 }
 
 async fn twenty_password_tries_a_day(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for second in 0..20 {
         assert_eq!(reserve(&world, at(second)).await, None);
     }
@@ -298,7 +298,7 @@ fn with_password(at: Timestamp, open: Open) -> Open {
 }
 
 async fn a_right_password_is_given_back(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for minute in 0..10 {
         let now = at(minute * MINUTE);
         assert_eq!(reserve(&world, now).await, None);
@@ -311,7 +311,7 @@ async fn a_right_password_is_given_back(on: Backend) {
 }
 
 async fn a_right_password_is_given_back_even_if_no_mail_may_be_sent(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     for second in 1..40 {
         let now = at(second);
@@ -323,7 +323,7 @@ async fn a_right_password_is_given_back_even_if_no_mail_may_be_sent(on: Backend)
 }
 
 async fn only_the_try_that_was_right_is_given_back(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for _ in 0..20 {
         assert_eq!(reserve(&world, at(0)).await, None);
     }
@@ -339,7 +339,7 @@ async fn only_the_try_that_was_right_is_given_back(on: Backend) {
 }
 
 async fn an_operator_gives_every_budget_back(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for purpose in Purpose::ALL {
         world.sent(of(purpose, login(&ada(), 1)), at(0)).await;
     }
@@ -360,7 +360,7 @@ async fn an_operator_gives_every_budget_back(on: Backend) {
 
 /// A machine started with its clock at next year, and was put right.
 async fn a_clock_set_back_locks_no_address_out(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let next_year = at(365 * DAY);
     world.sent(login(&ada(), 1), next_year).await;
     for _ in 0..20 {
@@ -379,7 +379,7 @@ async fn a_clock_set_back_locks_no_address_out(on: Backend) {
 async fn without_limits_only_wrong_guesses_are_refused(on: Backend) {
     let mut rules = guesses(3);
     rules.limits.enabled = false;
-    let world = World::with(on, rules);
+    let world = World::with(on, rules).await;
     for _ in 0..80 {
         assert_eq!(reserve(&world, at(0)).await, None);
         let opened = world.open(login(&ada(), 1), at(0)).await;

@@ -47,7 +47,7 @@ async fn finish(world: &World, id: ChallengeId, now: Timestamp) -> bool {
 }
 
 async fn a_claimed_code_is_refused_for_ten_seconds(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     claim(&world, 1, at(1)).await;
     assert_eq!(redeem(&world, form_guess(1), at(1)).await, wrong(4));
@@ -56,7 +56,7 @@ async fn a_claimed_code_is_refused_for_ten_seconds(on: Backend) {
 }
 
 async fn a_claim_that_ran_out_is_taken_over_with_the_right_code_only(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     claim(&world, 1, at(1)).await;
     let over = later(at(1), CLAIM);
@@ -68,7 +68,7 @@ async fn a_claim_that_ran_out_is_taken_over_with_the_right_code_only(on: Backend
 }
 
 async fn a_finished_code_is_refused_for_good(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     let challenge = claim(&world, 1, at(1)).await;
     assert!(finish(&world, challenge.id, at(2)).await);
@@ -79,7 +79,7 @@ async fn a_finished_code_is_refused_for_good(on: Backend) {
 }
 
 async fn finishing_another_record_changes_nothing(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     assert!(!finish(&world, ChallengeId([9; 16]), at(1)).await);
     let first = claim(&world, 1, at(1)).await;
@@ -90,7 +90,7 @@ async fn finishing_another_record_changes_nothing(on: Backend) {
 }
 
 async fn a_code_is_refused_once_someone_else_has_the_address(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     let taken = Guess {
         admits: Admits::Form {
@@ -102,7 +102,7 @@ async fn a_code_is_refused_once_someone_else_has_the_address(on: Backend) {
 }
 
 async fn a_code_finds_the_account_that_its_own_form_became(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     claim(&world, 1, at(1)).await;
     // The process died after it wrote the row.
@@ -118,14 +118,14 @@ async fn a_code_finds_the_account_that_its_own_form_became(on: Backend) {
 }
 
 async fn a_code_without_a_form_is_refused(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let sent = world.sent(again(&ada(), 1), at(0)).await;
     assert!(!sent.letter.letter.deliver, "a code that could not work");
     assert_eq!(redeem(&world, form_guess(1), at(1)).await, wrong(4));
 }
 
 async fn asking_after_the_form_became_an_account_mails_nothing(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     let challenge = claim(&world, 1, at(1)).await;
     assert!(finish(&world, challenge.id, at(1)).await);
@@ -136,7 +136,7 @@ async fn asking_after_the_form_became_an_account_mails_nothing(on: Backend) {
 }
 
 async fn being_refused_contests_a_pending_form(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     world.refused(registration(&ada(), 2), at(1)).await;
     let challenge = claim(&world, 1, at(2)).await;
@@ -146,7 +146,7 @@ async fn being_refused_contests_a_pending_form(on: Backend) {
 
 async fn asking_whether_to_wait_contests_only_when_told_to(on: Backend) {
     for contests in [false, true] {
-        let world = World::new(on);
+        let world = World::new(on).await;
         world.sent(registration(&ada(), 1), at(0)).await;
         let wait = world
             .challenges
@@ -158,7 +158,7 @@ async fn asking_whether_to_wait_contests_only_when_told_to(on: Backend) {
 }
 
 async fn a_form_that_nobody_else_asked_about_is_not_contested(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     world.sent(again(&ada(), 2), at(MINUTE)).await;
     world.refused(again(&ada(), 3), at(MINUTE + 1)).await;
@@ -171,21 +171,21 @@ async fn a_form_that_nobody_else_asked_about_is_not_contested(on: Backend) {
 }
 
 async fn a_form_after_one_that_is_over_is_not_contested(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     world.sent(registration(&ada(), 2), at(15 * MINUTE)).await;
     assert!(!claim(&world, 2, at(15 * MINUTE)).await.contested);
 }
 
 async fn finishing_what_nobody_claimed_changes_nothing(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let sent = world.sent(registration(&ada(), 1), at(0)).await;
     assert!(!finish(&world, sent.id, at(1)).await);
     assert!(finish(&world, claim(&world, 1, at(2)).await.id, at(2)).await);
 }
 
 async fn of_two_who_held_a_claim_one_finishes_it(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     let slow = claim(&world, 1, at(1)).await;
     let quick = claim(&world, 1, later(at(1), CLAIM)).await;
@@ -194,7 +194,7 @@ async fn of_two_who_held_a_claim_one_finishes_it(on: Backend) {
 }
 
 async fn a_late_finish_does_not_spend_the_next_code(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     let first = claim(&world, 1, at(1)).await;
     assert!(finish(&world, first.id, at(1)).await);

@@ -86,25 +86,53 @@ impl Model {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 300,
-        // A failure prints its smallest history: that becomes a test of its own.
+/// So many histories. A failure prints its smallest one: that becomes a test of its own.
+fn histories(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
         failure_persistence: None,
         ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn codes_work_once_and_ended_sessions_stay_ended(
-        acts in proptest::collection::vec(act(), 1..60),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(live_through(acts))?;
     }
 }
 
-async fn live_through(acts: Vec<Act>) -> Result<(), TestCaseError> {
-    let (world, mut model) = (World::new(Backend::Memory), Model::default());
+proptest! {
+    #![proptest_config(histories(300))]
+    #[test]
+    fn codes_work_once_and_ended_sessions_stay_ended_in_memory(
+        acts in proptest::collection::vec(act(), 1..60),
+    ) {
+        run(Backend::Memory, acts)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(histories(40))]
+    #[test]
+    fn codes_work_once_and_ended_sessions_stay_ended_on_servers(
+        acts in proptest::collection::vec(act(), 1..60),
+    ) {
+        run(Backend::Servers, acts)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(histories(20))]
+    #[test]
+    fn codes_work_once_and_ended_sessions_stay_ended_on_a_cluster(
+        acts in proptest::collection::vec(act(), 1..60),
+    ) {
+        run(Backend::Cluster, acts)?;
+    }
+}
+
+fn run(on: Backend, acts: Vec<Act>) -> Result<(), TestCaseError> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(live_through(on, acts))
+}
+
+async fn live_through(on: Backend, acts: Vec<Act>) -> Result<(), TestCaseError> {
+    let (world, mut model) = (World::new(on).await, Model::default());
     for act in acts {
         match act {
             Act::Wait(seconds) => model.now += seconds,

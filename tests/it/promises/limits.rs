@@ -56,7 +56,7 @@ fn host(site: u128, wing: u128, subnet: u128, host: u128) -> IpAddr {
 }
 
 async fn a_client_asks_thirty_times_in_five_minutes(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let (count, wait) = exhaust(&world, client(1), Want::Code, at(0)).await;
     assert_eq!((count, wait), (30, Duration::from_secs(10)));
     let (count, _) = exhaust(&world, client(1), Want::Code, at(10)).await;
@@ -66,13 +66,13 @@ async fn a_client_asks_thirty_times_in_five_minutes(on: Backend) {
 }
 
 async fn a_client_guesses_sixty_times_in_five_minutes(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let (count, wait) = exhaust(&world, client(1), Want::Guess, at(0)).await;
     assert_eq!((count, wait), (60, Duration::from_secs(5)));
 }
 
 async fn being_refused_does_not_prolong_the_wait(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     exhaust(&world, client(1), Want::Code, at(0)).await;
     for second in 0..10 {
         let wait = Duration::from_secs(10 - second);
@@ -85,21 +85,21 @@ async fn being_refused_does_not_prolong_the_wait(on: Backend) {
 }
 
 async fn asking_and_guessing_are_counted_apart(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     exhaust(&world, client(1), Want::Code, at(0)).await;
     let (count, _) = exhaust(&world, client(1), Want::Guess, at(0)).await;
     assert_eq!(count, 60);
 }
 
 async fn neighbours_on_ipv4_are_counted_apart(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     exhaust(&world, client(1), Want::Code, at(0)).await;
     let admitted = admit(&world, client(2), Want::Code, at(0)).await;
     assert_eq!(admitted, Admitted::Yes { known: false });
 }
 
 async fn a_client_is_known_for_one_period(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let known = async |now| admit(&world, client(1), Want::Code, now).await;
     assert_eq!(known(at(0)).await, Admitted::Yes { known: false });
     assert_eq!(known(at(1)).await, Admitted::Yes { known: true });
@@ -110,7 +110,7 @@ async fn a_client_is_known_for_one_period(on: Backend) {
 }
 
 async fn an_ipv6_customer_is_counted_by_the_64(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for n in 0..30 {
         let admitted = admit(&world, host(1, 1, 1, n), Want::Code, at(0)).await;
         assert_eq!(admitted, Admitted::Yes { known: n > 0 });
@@ -122,7 +122,7 @@ async fn an_ipv6_customer_is_counted_by_the_64(on: Backend) {
 }
 
 async fn a_56_holds_four_times_as_much(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let mut total = 0;
     for subnet in 0..6 {
         total += exhaust(&world, host(1, 1, subnet, 1), Want::Code, at(0))
@@ -135,7 +135,7 @@ async fn a_56_holds_four_times_as_much(on: Backend) {
 }
 
 async fn a_48_holds_sixteen_times_as_much(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let mut total = 0;
     for wing in 0..6 {
         for subnet in 0..4 {
@@ -150,7 +150,7 @@ async fn a_48_holds_sixteen_times_as_much(on: Backend) {
 }
 
 async fn a_refusal_by_the_wider_network_counts_in_none(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for subnet in 0..4 {
         exhaust(&world, host(1, 1, subnet, 1), Want::Code, at(0)).await;
     }
@@ -187,7 +187,7 @@ fn newcomer(n: u8) -> Open {
 }
 
 async fn newcomers_yield_a_fifth_of_the_service_to_others(on: Backend) {
-    let world = World::with(on, small_service(on));
+    let world = World::with(on, small_service(on)).await;
     for n in 0..8 {
         world.sent(newcomer(n), at(0)).await;
     }
@@ -200,7 +200,7 @@ async fn newcomers_yield_a_fifth_of_the_service_to_others(on: Backend) {
 }
 
 async fn the_service_refuses_mails_over_its_ceiling(on: Backend) {
-    let world = World::with(on, small_service(on));
+    let world = World::with(on, small_service(on)).await;
     for n in 0..10 {
         world.sent(someone(n), at(0)).await;
     }
@@ -214,7 +214,7 @@ async fn the_service_refuses_mails_over_its_ceiling(on: Backend) {
 }
 
 async fn being_refused_by_the_ceiling_contests_a_pending_form(on: Backend) {
-    let world = World::with(on, small_service(on));
+    let world = World::with(on, small_service(on)).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     for n in 0..9 {
         world.sent(someone(n), at(0)).await;
@@ -227,7 +227,7 @@ async fn being_refused_by_the_ceiling_contests_a_pending_form(on: Backend) {
 }
 
 async fn the_service_refuses_short_guesses_over_its_ceiling(on: Backend) {
-    let world = World::with(on, small_service(on));
+    let world = World::with(on, small_service(on)).await;
     world.sent(login(&ada(), 1), at(0)).await;
     let eve = someone(0).address;
     for _ in 0..10 {
@@ -244,7 +244,7 @@ async fn the_service_refuses_short_guesses_over_its_ceiling(on: Backend) {
 async fn without_limits_every_client_is_admitted_as_known(on: Backend) {
     let mut rules = small_service(on);
     rules.limits.enabled = false;
-    let world = World::with(on, rules);
+    let world = World::with(on, rules).await;
     for _ in 0..100 {
         let admitted = admit(&world, client(1), Want::Code, at(0)).await;
         assert_eq!(admitted, Admitted::Yes { known: true });

@@ -33,7 +33,7 @@ on_every_backend!(
 );
 
 async fn a_refused_request_owes_no_letter(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     world.refused(login(&ada(), 1), at(1)).await;
     world.refused(registration_twice(&world).await, at(1)).await;
@@ -46,7 +46,7 @@ async fn registration_twice(world: &World) -> aidlc_auth::store::Open {
 }
 
 async fn a_letter_is_leased_to_the_one_who_wrote_it(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     assert_eq!(world.letters(at(0)).await, []);
     assert_eq!(world.letters(at(14)).await, []);
@@ -54,7 +54,7 @@ async fn a_letter_is_leased_to_the_one_who_wrote_it(on: Backend) {
 }
 
 async fn an_entry_says_what_its_request_said(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let typed = address("Ada@Example.org");
     let sent = world.sent(login(&typed, 1), at(0)).await;
     let entry = &sent.letter;
@@ -71,7 +71,7 @@ async fn an_entry_says_what_its_request_said(on: Backend) {
 }
 
 async fn a_lease_that_ran_out_is_taken_over_by_one(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     assert_eq!(world.letters(at(20)).await.len(), 1);
     assert_eq!(world.letters(at(20)).await, []);
@@ -80,7 +80,7 @@ async fn a_lease_that_ran_out_is_taken_over_by_one(on: Backend) {
 }
 
 async fn a_letter_that_is_done_never_comes_back(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let sent = world.sent(login(&ada(), 1), at(0)).await;
     world
         .challenges
@@ -103,7 +103,7 @@ async fn a_letter_that_is_done_never_comes_back(on: Backend) {
 }
 
 async fn a_letter_that_failed_comes_back_when_it_is_due(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let sent = world.sent(login(&ada(), 1), at(0)).await;
     let due = at(MINUTE);
     let failed = world.challenges.letter_failed(&sent.letter, due).await;
@@ -118,7 +118,7 @@ async fn a_letter_that_failed_comes_back_when_it_is_due(on: Backend) {
 }
 
 async fn letters_are_struck_out_together(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let mut sent = Vec::new();
     for n in 1..=3 {
         let to = address(&format!("user-{n}@example.org"));
@@ -130,7 +130,7 @@ async fn letters_are_struck_out_together(on: Backend) {
 }
 
 async fn a_forms_code_goes_to_its_own_spelling_whoever_asks_again(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let typed = address("Ada@example.org");
     world.sent(registration(&typed, 1), at(0)).await;
     let sent = world.sent(again(&ada(), 2), at(MINUTE)).await;
@@ -141,7 +141,7 @@ async fn a_forms_code_goes_to_its_own_spelling_whoever_asks_again(on: Backend) {
 }
 
 async fn letters_come_oldest_first_and_no_more_than_asked_for(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for n in [3, 1, 2] {
         let to = address(&format!("user-{n}@example.org"));
         world.sent(login(&to, n), at(n.into())).await;
@@ -171,14 +171,14 @@ async fn codes(world: &World, now: Timestamp) -> Vec<bool> {
 }
 
 async fn a_letter_for_an_ended_challenge_has_no_code(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     world.challenges.end(&ada()).await.unwrap();
     assert_eq!(codes(&world, at(20)).await, [false]);
 }
 
 async fn a_letter_for_an_expired_code_has_no_code(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     let just = at(15 * MINUTE - 1);
     assert_eq!(codes(&world, just).await, [true]);
@@ -188,7 +188,7 @@ async fn a_letter_for_an_expired_code_has_no_code(on: Backend) {
 }
 
 async fn a_letter_for_a_used_code_has_no_code(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     world
         .accepted(&ada(), Purpose::Login, guess(1), at(1))
@@ -197,7 +197,7 @@ async fn a_letter_for_a_used_code_has_no_code(on: Backend) {
 }
 
 async fn a_letter_for_a_claimed_code_has_no_code_until_the_claim_runs_out(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     world
         .accepted(&ada(), Purpose::Registration, form_guess(1), at(10))
@@ -208,7 +208,7 @@ async fn a_letter_for_a_claimed_code_has_no_code_until_the_claim_runs_out(on: Ba
 }
 
 async fn a_letter_for_a_replaced_code_has_no_code(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let first = world.sent(registration(&ada(), 1), at(0)).await;
     let failed = world
         .challenges
@@ -220,7 +220,7 @@ async fn a_letter_for_a_replaced_code_has_no_code(on: Backend) {
 }
 
 async fn a_letter_for_an_earlier_version_has_no_code(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let first = world.sent(login(&ada(), 1), at(0)).await;
     world
         .accepted(&ada(), Purpose::Login, guess(1), at(1))
@@ -237,7 +237,7 @@ async fn a_letter_for_an_earlier_version_has_no_code(on: Backend) {
 }
 
 async fn letters_of_one_code_all_carry_it(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let first = world.sent(login(&ada(), 1), at(0)).await;
     let second = world.sent(login(&ada(), 2), at(MINUTE)).await;
     let letters = world.letters(later(at(2 * MINUTE), MICROSECOND)).await;
@@ -249,7 +249,7 @@ async fn letters_of_one_code_all_carry_it(on: Backend) {
 }
 
 async fn a_letter_that_is_not_to_be_delivered_is_kept_like_the_others(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let mut open = login(&ada(), 1);
     open.letter.deliver = false;
     let sent = world.sent(open, at(0)).await;

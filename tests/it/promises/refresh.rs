@@ -90,27 +90,27 @@ async fn refresh_under(world: &World, generation: i64, old: u8, successor: u8) -
 }
 
 async fn a_token_that_was_never_given_is_not_refreshed(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     assert_eq!(refresh(&world, 1, 2, at(0)).await, Refreshed::Nothing);
     assert_eq!(find(&world, 2, at(0)).await, Found::Nothing);
 }
 
 async fn an_expired_token_is_not_refreshed(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 1, at(0)).await;
     assert_eq!(refresh(&world, 1, 2, at(DAY)).await, Refreshed::Nothing);
     assert_eq!(find(&world, 2, at(DAY)).await, Found::Nothing);
 }
 
 async fn an_ended_token_is_not_refreshed(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let session = world.sign_in(user(), 1, at(0)).await;
     end(&world, End::One(session.id)).await;
     assert_eq!(refresh(&world, 1, 2, at(1)).await, Refreshed::Nothing);
 }
 
 async fn a_token_of_another_user_is_not_refreshed(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 1, at(0)).await;
     let refreshed = world
         .sessions
@@ -121,7 +121,7 @@ async fn a_token_of_another_user_is_not_refreshed(on: Backend) {
 }
 
 async fn a_refresh_keeps_the_session_and_moves_its_end(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let before = world.sign_in(user(), 1, at(0)).await;
     let now = at(HOUR);
     let Refreshed::Done { session, index } = refresh(&world, 1, 2, now).await else {
@@ -138,7 +138,7 @@ async fn a_refresh_keeps_the_session_and_moves_its_end(on: Backend) {
 }
 
 async fn a_token_just_refreshed_still_works_for_ten_seconds(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 1, at(0)).await;
     refreshed(&world, 1, 2, at(MINUTE)).await;
     for second in [0, 5, 10] {
@@ -150,7 +150,7 @@ async fn a_token_just_refreshed_still_works_for_ten_seconds(on: Backend) {
 }
 
 async fn refreshing_again_within_ten_seconds_gives_the_same_successor(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 1, at(0)).await;
     let first = refresh(&world, 1, 2, at(MINUTE)).await;
     for second in [0, 5, 10] {
@@ -161,7 +161,7 @@ async fn refreshing_again_within_ten_seconds_gives_the_same_successor(on: Backen
 }
 
 async fn a_successor_under_an_older_key_is_found(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 1, at(0)).await;
     refreshed(&world, 1, 2, at(0)).await;
     // This process has a newer key than the one that refreshed.
@@ -179,7 +179,7 @@ async fn a_successor_under_an_older_key_is_found(on: Backend) {
 }
 
 async fn a_successor_that_was_refreshed_too_goes_on_alone(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 1, at(0)).await;
     refreshed(&world, 1, 2, at(0)).await;
     refreshed(&world, 2, 3, at(1)).await;
@@ -188,7 +188,7 @@ async fn a_successor_that_was_refreshed_too_goes_on_alone(on: Backend) {
 }
 
 async fn an_old_token_shown_later_is_found_as_reused(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let session = world.sign_in(user(), 1, at(0)).await;
     refreshed(&world, 1, 2, at(0)).await;
     let Found::Reused(reused) = find(&world, 1, at(11)).await else {
@@ -206,7 +206,7 @@ async fn an_old_token_shown_later_is_found_as_reused(on: Backend) {
 }
 
 async fn refreshing_an_old_token_ends_the_session(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let session = world.sign_in(user(), 1, at(0)).await;
     refreshed(&world, 1, 2, at(0)).await;
     let Refreshed::Reused(reused) = refresh(&world, 1, 2, at(11)).await else {
@@ -220,7 +220,7 @@ async fn refreshing_an_old_token_ends_the_session(on: Backend) {
 }
 
 async fn an_ended_session_forgets_its_earlier_tokens(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let session = world.sign_in(user(), 1, at(0)).await;
     refreshed(&world, 1, 2, at(0)).await;
     end(&world, End::One(session.id)).await;
@@ -231,7 +231,7 @@ async fn an_ended_session_forgets_its_earlier_tokens(on: Backend) {
 }
 
 async fn earlier_tokens_are_bounded(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 0, at(0)).await;
     let last = u8::try_from(PREDECESSORS_MAX).unwrap() + 2;
     for n in 0..last {
@@ -249,7 +249,7 @@ async fn earlier_tokens_are_bounded(on: Backend) {
 }
 
 async fn no_refresh_moves_the_end_beyond_thirty_days(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 0, at(0)).await;
     for n in 0..59 {
         refreshed(&world, n, n + 1, at(i64::from(n + 1) * DAY / 2)).await;
@@ -264,7 +264,7 @@ async fn no_refresh_moves_the_end_beyond_thirty_days(on: Backend) {
 }
 
 async fn a_sign_in_behind_the_fence_writes_nothing(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     assert!(sign_in_under(&world, 2, 1).await);
     assert_eq!(end(&world, End::Below(2)).await, 0);
     let mut stale = under(1, new_session(user(), 2, at(0)));
@@ -276,7 +276,7 @@ async fn a_sign_in_behind_the_fence_writes_nothing(on: Backend) {
 }
 
 async fn a_refresh_behind_the_fence_changes_nothing(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     assert!(sign_in_under(&world, 2, 1).await);
     assert_eq!(refresh_under(&world, 1, 1, 2).await, Refreshed::Fenced);
     assert_eq!(find(&world, 2, at(0)).await, Found::Nothing);
@@ -286,7 +286,7 @@ async fn a_refresh_behind_the_fence_changes_nothing(on: Backend) {
 }
 
 async fn ending_below_a_generation_leaves_those_at_it(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     assert!(sign_in_under(&world, 1, 1).await);
     assert!(sign_in_under(&world, 2, 2).await);
     assert_eq!(end(&world, End::Below(2)).await, 1);
@@ -299,7 +299,7 @@ async fn ending_below_a_generation_leaves_those_at_it(on: Backend) {
 }
 
 async fn a_sign_in_raises_the_fence(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     assert!(sign_in_under(&world, 5, 1).await);
     assert!(!sign_in_under(&world, 4, 2).await);
     // A follow-up that comes late lowers nothing.
@@ -308,7 +308,7 @@ async fn a_sign_in_raises_the_fence(on: Backend) {
 }
 
 async fn a_fence_is_one_users_own(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     end(&world, End::Below(9)).await;
     let new = new_session(user_id(2), 2, at(0));
     assert!(world.sessions.create(new, at(0)).await.unwrap());
@@ -317,7 +317,7 @@ async fn a_fence_is_one_users_own(on: Backend) {
 }
 
 async fn a_fence_outlives_every_session_it_has_to_refuse(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     end(&world, End::Below(2)).await;
     let then = at(30 * DAY - 1);
     world.sessions.sweep(then).await.unwrap();
@@ -326,7 +326,7 @@ async fn a_fence_outlives_every_session_it_has_to_refuse(on: Backend) {
 }
 
 async fn a_refresh_raises_the_fence(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     assert!(sign_in_under(&world, 1, 1).await);
     refresh_under(&world, 2, 1, 2).await;
     assert!(!sign_in_under(&world, 1, 3).await);
@@ -336,7 +336,7 @@ async fn a_refresh_raises_the_fence(on: Backend) {
 /// The password was reset, and the process died before it ended the sessions. A thief who refreshes
 /// now reads the new generation, and must not outlive the sweep that catches up.
 async fn a_refresh_carries_no_session_over_the_fence_to_come(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     assert!(sign_in_under(&world, 1, 1).await);
     refresh_under(&world, 2, 1, 2).await;
     assert_eq!(end(&world, End::Below(2)).await, 1);
@@ -346,7 +346,7 @@ async fn a_refresh_carries_no_session_over_the_fence_to_come(on: Backend) {
 }
 
 async fn a_successor_that_is_over_is_not_given_again(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sign_in(user(), 0, at(0)).await;
     for n in 0..60 {
         refreshed(&world, n, n + 1, at(i64::from(n + 1) * DAY / 2 - 5)).await;

@@ -36,7 +36,7 @@ fn id(n: u8) -> Uuid {
 
 /// A world with Ada's account, `user(1, …)`.
 async fn with_ada(on: Backend) -> (World, User) {
-    let (world, user) = (World::new(on), user(1, &ada(), at(0)));
+    let (world, user) = (World::with_accounts(on).await, user(1, &ada(), at(0)));
     let created = world.users.create(&user, &born(&user)).await.unwrap();
     assert_eq!(created, Created::Written);
     (world, user)
@@ -66,7 +66,7 @@ async fn an_account_that_is_not_there_is_not_found(on: Backend) {
 }
 
 async fn an_account_is_read_as_it_was_written(on: Backend) {
-    let world = World::new(on);
+    let world = World::with_accounts(on).await;
     let mut full = user(1, &address("Ada.L@Example.org"), at(1));
     full.profile.full_name = "에이다 👩‍💻 \"); DROP TABLE users; --".into();
     full.profile.language = Some(Language::Ko);
@@ -324,7 +324,7 @@ fn audit_row(n: u8) -> AuditRow {
 }
 
 async fn audit_rows_may_be_written_again(on: Backend) {
-    let world = World::new(on);
+    let world = World::with_accounts(on).await;
     let [one, two, three] = [1, 2, 3].map(audit_row);
     world.users.audit(&[]).await.unwrap();
     world

@@ -49,7 +49,7 @@ fn is_accepted(redeemed: &Redeemed) -> bool {
 }
 
 async fn one_of_64_right_codes_is_accepted(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     let redeemed = volley(64, |_| {
         let world = world.clone();
@@ -64,7 +64,7 @@ async fn one_of_64_right_codes_is_accepted(on: Backend) {
 }
 
 async fn one_of_64_right_long_codes_is_accepted(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     let redeemed = volley(64, |_| {
         let world = world.clone();
@@ -75,7 +75,7 @@ async fn one_of_64_right_long_codes_is_accepted(on: Backend) {
 }
 
 async fn one_of_64_claims_is_made(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(registration(&ada(), 1), at(0)).await;
     let redeemed = volley(64, |_| {
         let world = world.clone();
@@ -87,7 +87,7 @@ async fn one_of_64_claims_is_made(on: Backend) {
 }
 
 async fn five_of_60_wrong_codes_are_compared(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     world.sent(login(&ada(), 1), at(0)).await;
     let redeemed = volley(60, |_| {
         let world = world.clone();
@@ -104,7 +104,7 @@ async fn five_of_60_wrong_codes_are_compared(on: Backend) {
 }
 
 async fn one_of_64_requests_sends_a_letter(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let opened = volley(64, |n| {
         let world = world.clone();
         async move { world.open(login(&ada(), n), at(0)).await }
@@ -115,7 +115,7 @@ async fn one_of_64_requests_sends_a_letter(on: Backend) {
 }
 
 async fn twenty_of_64_password_tries_are_let_through(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let waits = volley(64, |_| {
         let challenges = world.challenges.clone();
         async move {
@@ -130,7 +130,7 @@ async fn twenty_of_64_password_tries_are_let_through(on: Backend) {
 }
 
 async fn thirty_of_64_requests_of_a_client_are_admitted(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let admitted = volley(64, |_| {
         let challenges = world.challenges.clone();
         async move {
@@ -149,7 +149,7 @@ async fn thirty_of_64_requests_of_a_client_are_admitted(on: Backend) {
 }
 
 async fn all_of_32_refreshes_get_one_successor(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let user = user_id(1);
     world.sign_in(user, 1, at(0)).await;
     let refreshed = volley(32, |_| {
@@ -170,7 +170,7 @@ async fn all_of_32_refreshes_get_one_successor(on: Backend) {
 }
 
 async fn three_of_32_sign_ins_stay(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     let user = user_id(1);
     volley(32, |n| {
         let world = world.clone();
@@ -188,7 +188,7 @@ async fn three_of_32_sign_ins_stay(on: Backend) {
 }
 
 async fn each_letter_is_taken_by_one_of_32(on: Backend) {
-    let world = World::new(on);
+    let world = World::new(on).await;
     for n in 0..40 {
         let to = address(&format!("user-{n}@example.org"));
         world.sent(login(&to, n), at(0)).await;
@@ -206,7 +206,7 @@ async fn each_letter_is_taken_by_one_of_32(on: Backend) {
 }
 
 async fn four_spellings_from_32_tasks_are_one_account(on: Backend) {
-    let world = World::new(on);
+    let world = World::with_accounts(on).await;
     let created = volley(32, |n| {
         let users = world.users.clone();
         let spellings = [
@@ -237,7 +237,7 @@ async fn four_spellings_from_32_tasks_are_one_account(on: Backend) {
 }
 
 async fn the_same_account_from_32_tasks_is_written_once(on: Backend) {
-    let world = World::new(on);
+    let world = World::with_accounts(on).await;
     let created = volley(32, |_| {
         let users = world.users.clone();
         async move {

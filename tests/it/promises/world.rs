@@ -4,9 +4,10 @@
 //! `long(n)`. The stores see digests only, so nothing needs to be derived.
 
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use aidlc_auth::config::Config;
 use aidlc_auth::entropy;
 use aidlc_auth::model::challenge::{
     Admits, Ask, Challenge, ChallengeId, Check, CodeRules, Guess, Purpose, Secret, Seed,
@@ -18,21 +19,23 @@ use aidlc_auth::model::limit::{Budget, Rate};
 use aidlc_auth::model::outbox::{DueLetter, Letter, LetterKind};
 use aidlc_auth::model::session::{Digest, Method, Session, SessionId, SessionRules, Snapshot};
 use aidlc_auth::model::user::{PasswordHash, Profile, Registration, Status, User, UserId};
-use aidlc_auth::store::redis::Redis;
-use aidlc_auth::store::sqlite::{Sqlite, Use};
 use aidlc_auth::store::{
     AuditRow, Challenges, LimitRules, NewSession, Open, Opened, Redeemed, Rules, Sessions, Users,
 };
 use jiff::{SignedDuration, Timestamp};
-use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::Backend;
-use crate::servers;
+use crate::backend::{Backend, Place};
 
 pub const MINUTE: i64 = 60;
 pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
+
+/// Whatever is to be served needs one; nothing here is derived from it.
+const SECRET_KEYS: (&str, &str) = (
+    "SECRET_KEYS",
+    "k1:QmVjYXVzZSBhIHRlc3QgbmVlZHMgc29tZSBrZXkgdG9vLg==",
+);
 
 /// Three fresh stores.
 #[derive(Clone)]
@@ -41,30 +44,34 @@ pub struct World {
     pub challenges: Arc<dyn Challenges>,
     pub sessions: Arc<dyn Sessions>,
     /// Kept until the last clone is gone.
-    _folder: Option<Arc<TempDir>>,
+    place: Arc<Place>,
 }
 
 impl World {
-    pub fn new(on: Backend) -> Self {
-        Self::with(on, rules())
+    pub async fn new(on: Backend) -> Self {
+        Self::with(on, rules()).await
     }
 
-    pub fn with(on: Backend, rules: Rules) -> Self {
-        let folder = (on == Backend::File).then(|| Arc::new(TempDir::new().unwrap()));
-        let sqlite = match &folder {
-            Some(folder) => Sqlite::open(&folder.path().join("auth.db"), Use::Serve, rules),
-            None => Sqlite::memory(rules),
-        };
-        let sqlite = Arc::new(sqlite.unwrap());
-        let challenges: Arc<dyn Challenges> = match on {
-            Backend::Redis => Arc::new(redis(rules)),
-            Backend::File | Backend::Memory => sqlite.clone(),
-        };
+    /// For promises about accounts: the others do without a database.
+    pub async fn with_accounts(on: Backend) -> Self {
+        let world = Self::new(on).await;
+        world.place.keep_accounts(&*world.users).await;
+        world
+    }
+
+    pub async fn with(on: Backend, rules: Rules) -> Self {
+        let place = Place::on(on);
+        let (name, value) = SECRET_KEYS;
+        let settings = place.settings.iter().cloned();
+        let settings = settings.chain([(name, value.to_owned())]);
+        let settings = settings.map(|(name, value)| (name.to_owned(), value));
+        let config = Config::load(settings, None).unwrap();
+        let stores = place.open(&config, rules).await;
         Self {
-            users: sqlite.clone(),
-            challenges,
-            sessions: sqlite,
-            _folder: folder,
+            users: stores.users,
+            challenges: stores.challenges,
+            sessions: stores.sessions,
+            place: Arc::new(place),
         }
     }
 
@@ -138,19 +145,6 @@ impl World {
         assert!(self.sessions.create(new, now).await.unwrap());
         session
     }
-}
-
-static REDIS: LazyLock<servers::Redis> = LazyLock::new(servers::Redis::start);
-
-fn redis(rules: Rules) -> Redis {
-    let settings = aidlc_auth::config::Redis {
-        username: None,
-        password: None,
-        ca_file: None,
-        key_prefix: format!("{}:", Uuid::from_bytes(entropy::random())),
-        timeout: Duration::from_secs(2),
-    };
-    Redis::new(&REDIS.url().into(), &settings, rules).unwrap()
 }
 
 /// [`Opened::Sent`], taken apart.

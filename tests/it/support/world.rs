@@ -7,20 +7,19 @@ use std::time::Duration;
 
 use aidlc_auth::app::{App, rules};
 use aidlc_auth::clock::Clock;
-use aidlc_auth::config::{Config, DatabaseUrl};
+use aidlc_auth::config::Config;
 use aidlc_auth::entropy;
 use aidlc_auth::http;
 use aidlc_auth::http::serve::{Drain, Limits, serve, shutdown};
 use aidlc_auth::model::email_address::EmailAddress;
 use aidlc_auth::model::user::{Status, User};
 use aidlc_auth::secret::Keys;
-use aidlc_auth::store::{self, AuditRow, Stores, sqlite::Use};
+use aidlc_auth::store::{AuditRow, Stores};
 use aidlc_auth::work::{Workers, follow_up, send_mail};
 use jiff::Timestamp;
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::answer::Answer;
@@ -28,6 +27,7 @@ use super::call::Call;
 use super::inbox::{Inbox, Received};
 use super::steps::Steps;
 use super::stores::counted;
+use crate::backend::{Backend, Place};
 
 /// What everyone registers with, unless a test says otherwise.
 pub const PASSWORD: &str = "pass123";
@@ -38,8 +38,7 @@ pub const CLIENT: &str = "198.51.100.1";
 /// A stranger elsewhere.
 pub const STRANGER: &str = "203.0.113.66";
 
-const SETTINGS: [(&str, &str); 3] = [
-    ("DATABASE_URL", "memory:"),
+const SETTINGS: [(&str, &str); 2] = [
     ("TRUSTED_PROXIES", "127.0.0.1/32"),
     (
         "SECRET_KEYS",
@@ -86,52 +85,90 @@ pub struct World {
     client: reqwest::Client,
     _workers: Workers,
     _drain: Drain,
-    _folder: Option<TempDir>,
+    /// Kept until the last process is gone.
+    place: Arc<Place>,
+}
+
+/// What a process finds when it starts.
+struct Surroundings {
+    place: Arc<Place>,
+    stores: Stores,
+    clock: TestClock,
+    inbox: Arc<Inbox>,
+    /// Whether a letter pauses before it is begun.
+    pauses: bool,
 }
 
 impl World {
-    /// With a store in memory and the settings of development.
+    /// With the settings of development.
     pub async fn new() -> Self {
         Self::with(&[]).await
     }
 
     /// With these settings over the usual ones.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        let config = config(settings);
-        let stores = store::open(&config.stores, Use::Serve, rules(&config)).unwrap();
-        Self::start(config, stores, TestClock::new(), Arc::default()).await
+        Self::on(Backend::Memory, settings, |_| ()).await
     }
 
-    /// With a store on a file.
-    pub async fn on_file(settings: &[(&str, &str)]) -> Self {
-        let folder = TempDir::new().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("auth.db").display());
-        let mut all = vec![("DATABASE_URL", &*url)];
-        all.extend(settings);
-        Self {
-            _folder: Some(folder),
-            ..Self::with(&all).await
-        }
-    }
-
-    /// Another process on the same stores, with settings of its own.
-    pub async fn beside(&self, settings: &[(&str, &str)]) -> Self {
-        let (stores, clock) = (self.stores.clone(), self.clock.clone());
-        Self::start(config(settings), stores, clock, Arc::clone(&self.inbox)).await
+    /// On stores that outlive a service, and with its pauses: for where it matters how long it takes.
+    pub async fn lasting(settings: &[(&str, &str)]) -> Self {
+        Self::on(Backend::File, settings, |_| ()).await
     }
 
     /// With a body time-out too short to be set.
     pub async fn impatient() -> Self {
-        let mut config = config(&[]);
-        config.http.body_timeout = Duration::from_millis(100);
-        let stores = store::open(&config.stores, Use::Serve, rules(&config)).unwrap();
-        Self::start(config, stores, TestClock::new(), Arc::default()).await
+        let shorten = |config: &mut Config| config.http.body_timeout = Duration::from_millis(100);
+        Self::on(Backend::Memory, &[], shorten).await
     }
 
-    async fn start(config: Config, stores: Stores, clock: TestClock, inbox: Arc<Inbox>) -> Self {
+    /// On the embedded store, or on the servers that the run is about.
+    async fn on(
+        embedded: Backend,
+        settings: &[(&str, &str)],
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let place = Place::on(Backend::chosen().unwrap_or(embedded));
+        let mut config = config(&place, settings);
+        change(&mut config);
+        let stores = place.open(&config, rules(&config)).await;
+        place.keep_accounts(&*stores.users).await;
+        let surroundings = Surroundings {
+            stores,
+            place: Arc::new(place),
+            clock: TestClock::new(),
+            inbox: Arc::default(),
+            // Elsewhere the clock leaps before a pause is over.
+            pauses: embedded == Backend::File,
+        };
+        Self::start(config, surroundings).await
+    }
+
+    /// Another process on the same stores, with settings of its own.
+    pub async fn beside(&self, settings: &[(&str, &str)]) -> Self {
+        let config = config(&self.place, settings);
+        let surroundings = Surroundings {
+            stores: match Backend::chosen() {
+                Some(_) => self.place.open(&config, rules(&config)).await,
+                // The embedded store is one process's own.
+                None => self.stores.clone(),
+            },
+            place: Arc::clone(&self.place),
+            clock: self.clock.clone(),
+            inbox: Arc::clone(&self.inbox),
+            pauses: false,
+        };
+        Self::start(config, surroundings).await
+    }
+
+    async fn start(config: Config, around: Surroundings) -> Self {
+        let Surroundings {
+            place,
+            stores,
+            clock,
+            inbox,
+            pauses,
+        } = around;
         let steps = Arc::<Steps>::default();
-        // On a file, as where times are measured. Elsewhere the clock leaps before a pause is over.
-        let pauses = matches!(config.stores.database_url, DatabaseUrl::Sqlite(_));
         let keys = config.secret_keys.iter();
         let keys = Keys::new(keys.map(|key| (key.id.as_str(), key.bytes.expose_secret())));
         let counted = counted(&stores, &steps, &clock);
@@ -159,7 +196,7 @@ impl World {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             _workers: workers,
             _drain: drain,
-            _folder: None,
+            place,
         }
     }
 
@@ -322,8 +359,10 @@ impl World {
     }
 }
 
-fn config(settings: &[(&str, &str)]) -> Config {
-    let all = SETTINGS.iter().chain(settings);
+fn config(place: &Place, settings: &[(&str, &str)]) -> Config {
+    let of_place = place.settings.iter().map(|(name, value)| (*name, &**value));
+    let all = SETTINGS.into_iter().chain(of_place);
+    let all = all.chain(settings.iter().copied());
     let env = all.map(|(name, value)| (name.to_string(), value.to_string()));
     Config::load(env, None).unwrap()
 }
