@@ -58,7 +58,7 @@ mod tests {
 
     async fn asked(voters: &[Voter]) -> Result<u8, Option<Error>> {
         let mut asked = JoinSet::new();
-        for (after, says) in voters.to_vec() {
+        for (after, says) in voters.iter().copied() {
             asked.spawn(async move {
                 match after {
                     Some(after) => tokio::time::sleep(Duration::from_millis(after)).await,
