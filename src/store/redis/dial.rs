@@ -18,10 +18,10 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::trouble::{Trouble, unavailable};
+use super::trouble::{SILENT, Trouble, unavailable};
 use super::url::{Address, Shape, Url};
 use crate::config;
 use crate::store::Error;
@@ -46,6 +46,8 @@ pub(super) struct Dial {
 pub(super) struct Dialled {
     pub connection: MultiplexedConnection,
     pub driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// When it has to be ready.
+    until: Instant,
 }
 
 impl Dial {
@@ -104,36 +106,43 @@ impl Dial {
             hello.push(redis::cmd("SELECT").arg(self.database).to_owned());
         }
         for command in hello {
-            let answer = dialled.ask(&command, to, self.timeout).await;
-            answer.map_err(Trouble::explained)?;
+            dialled
+                .ask(&command, to)
+                .await
+                .map_err(Trouble::explained)?;
         }
         Ok(dialled)
     }
 
     /// Connects without signing in.
     pub async fn reach(&self, to: &Address) -> Result<Dialled, Error> {
-        let too_slow = |_| unavailable(to, format!("no connection within {:?}", self.timeout));
-        timeout(self.timeout, self.open(to))
-            .await
-            .map_err(too_slow)?
-    }
-
-    async fn open(&self, to: &Address) -> Result<Dialled, Error> {
-        let stream = self
-            .tcp(to)
-            .await
-            .map_err(|error| unavailable(to, format!("cannot be connected to: {error}")))?;
-        match &self.tls {
-            None => self.speak(stream, to).await,
-            Some(tls) => {
-                let name = ServerName::try_from(to.host.clone())
-                    .map_err(|_| unavailable(to, "its name cannot be in a certificate"))?;
-                let stream = tls
-                    .connect(name, stream)
-                    .await
-                    .map_err(|error| unavailable(to, tls_refused(&error)))?;
-                self.speak(stream, to).await
+        let until = Instant::now() + self.timeout;
+        let stream = match timeout_at(until, self.tcp(to)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                return Err(unavailable(to, format!("cannot be connected to: {error}")));
             }
+            Err(_) => {
+                let within = self.timeout;
+                return Err(unavailable(
+                    to,
+                    format!("cannot be connected to within {within:?}"),
+                ));
+            }
+        };
+        let Some(tls) = &self.tls else {
+            return self.speak(stream, to, until).await;
+        };
+        let name = ServerName::try_from(to.host.clone())
+            .map_err(|_| unavailable(to, "its name cannot be in a certificate"))?;
+        match timeout_at(until, tls.connect(name, stream)).await {
+            Ok(Ok(stream)) => self.speak(stream, to, until).await,
+            Ok(Err(error)) => Err(unavailable(to, tls_refused(&error))),
+            Err(_) => Err(unavailable(
+                to,
+                "it does not answer in TLS: if it speaks none on this port, write redis:// in \
+                 REDIS_URL, or the TLS port",
+            )),
         }
     }
 
@@ -168,7 +177,7 @@ impl Dial {
         Ok(stream)
     }
 
-    async fn speak<S>(&self, stream: S, to: &Address) -> Result<Dialled, Error>
+    async fn speak<S>(&self, stream: S, to: &Address, until: Instant) -> Result<Dialled, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -183,27 +192,24 @@ impl Dial {
         Ok(Dialled {
             connection,
             driver: Box::pin(driver),
+            until,
         })
     }
 }
 
 impl Dialled {
     /// Asks something before the connection is everyone's.
-    pub async fn ask(
-        &mut self,
-        what: &Cmd,
-        server: &Address,
-        limit: Duration,
-    ) -> Result<Value, Trouble> {
+    pub async fn ask(&mut self, what: &Cmd, server: &Address) -> Result<Value, Trouble> {
+        let lost = |what: &str| Err(Trouble::Lost(unavailable(server, what)));
         tokio::select! {
             biased;
             answer = what.query_async(&mut self.connection) => {
-                answer.map_err(|error| Trouble::of(error, server, limit))
+                answer.map_err(|error| Trouble::of(error, server))
             }
-            () = &mut self.driver => Err(Trouble::Lost(unavailable(
-                server,
-                "it closed the connection at once: does it want TLS (rediss://)?",
-            ))),
+            () = &mut self.driver => {
+                lost("it closed the connection at once: does it want TLS (rediss://)?")
+            }
+            () = sleep_until(self.until) => lost(SILENT),
         }
     }
 }

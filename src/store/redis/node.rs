@@ -125,7 +125,7 @@ impl Node {
     }
 
     fn judged(&self, error: RedisError, live: &Live) -> Trouble {
-        let trouble = Trouble::of(error, &live.server, self.dial.timeout);
+        let trouble = Trouble::of(error, &live.server);
         if trouble.ends_connection() {
             self.lose(live.id, trouble.clone().explained());
         }
@@ -194,18 +194,11 @@ impl Node {
             Finder::At(server) => server.clone(),
             Finder::By(sentinels) => sentinels.master(&self.dial).await?,
         };
-        let connect = async {
-            let mut dialled = self.dial.connect(&server).await?;
-            let proof = self.proof.command();
-            match dialled.ask(&proof, &server, self.dial.timeout).await {
-                Err(trouble) if !trouble.is_of_writes_only() => Err(trouble.explained()),
-                _ => Ok(dialled),
-            }
-        };
-        let too_slow = |_| unavailable(&server, "it is connected to, but does not answer");
-        let dialled = timeout(self.dial.timeout, connect)
-            .await
-            .map_err(too_slow)??;
+        let mut dialled = self.dial.connect(&server).await?;
+        match dialled.ask(&self.proof.command(), &server).await {
+            Err(trouble) if !trouble.is_of_writes_only() => return Err(trouble.explained()),
+            _ => {}
+        }
         tracing::info!(server = %server, "connected to Redis");
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let connection = dialled.connection.clone();
@@ -273,7 +266,7 @@ async fn watch_over(
         beats = beats.wrapping_add(1);
         let answer: Result<Value, _> = node.proof.command().query_async(&mut connection).await;
         if let Err(error) = answer {
-            let trouble = Trouble::of(error, server, node.dial.timeout);
+            let trouble = Trouble::of(error, server);
             if trouble.ends_connection() {
                 return trouble.explained();
             }

@@ -42,11 +42,11 @@ async fn ask(dial: &Dial, sentinel: &Address, name: &str) -> Result<Address, Err
         .arg(name)
         .to_owned();
     let mut dialled = dial.reach(sentinel).await?;
-    let mut answer = dialled.ask(&question, sentinel, dial.timeout).await;
+    let mut answer = dialled.ask(&question, sentinel).await;
     // Most sentinels ask for no password, and refuse one; the others have the servers' one.
     if matches!(&answer, Err(trouble) if trouble.code() == "NOAUTH") && dial.has_password() {
         dialled = dial.connect(sentinel).await?;
-        answer = dialled.ask(&question, sentinel, dial.timeout).await;
+        answer = dialled.ask(&question, sentinel).await;
     }
     match answer {
         Ok(Value::Nil) => Err(unavailable(

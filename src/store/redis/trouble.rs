@@ -1,7 +1,5 @@
 //! What goes wrong between us and a server, in words that carry the remedy.
 
-use std::time::Duration;
-
 use redis::{ErrorKind, RedisError};
 
 use super::url::Address;
@@ -17,15 +15,15 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    /// What an error of the crate's is: `limit` is how long an answer was waited for.
-    pub fn of(error: RedisError, server: &Address, limit: Duration) -> Self {
+    /// What an error of the crate's is.
+    pub fn of(error: RedisError, server: &Address) -> Self {
         let what = match error.kind() {
             ErrorKind::Server(_) | ErrorKind::Extension => {
                 let server = server.clone();
                 return Self::Refused { server, error };
             }
             ErrorKind::Parse => "what listens there does not speak Redis' language".to_owned(),
-            _ if error.is_timeout() => format!("no answer within {limit:?}"),
+            _ if error.is_timeout() => SILENT.to_owned(),
             _ => format!("the connection was lost: {error}"),
         };
         Self::Lost(unavailable(server, what))
@@ -77,6 +75,9 @@ impl Trouble {
     }
 }
 
+/// What is said of one that was asked and let the time pass.
+pub(super) const SILENT: &str = "it does not answer within REDIS_TIMEOUT_SECONDS";
+
 /// Unavailable, of this server.
 pub(super) fn unavailable(server: &Address, what: impl std::fmt::Display) -> Error {
     Error::Unavailable(format!("redis at {server}: {what}"))
@@ -112,20 +113,20 @@ fn explained(refusal: &RedisError, server: &Address) -> Error {
         "BUSY" | "UNKILLABLE" => "a script of somebody has been running for seconds (SCRIPT KILL)",
         "NOAUTH" => "it asks for a password: set REDIS_PASSWORD (and REDIS_USERNAME)",
         "WRONGPASS" => "it refuses this user and password: see REDIS_USERNAME and REDIS_PASSWORD",
-        "NOPERM" => {
-            return unavailable(
-                server,
-                format!(
-                    "the user of REDIS_USERNAME may not do what is needed ({detail}): give it \
-                     `~<REDIS_KEY_PREFIX>* +@all`, or at least +@read +@write +@scripting +info"
-                ),
-            );
-        }
+        "NOPERM" => return not_permitted(detail, server),
         "MOVED" | "ASK" => "it is a node of a cluster: write redis-cluster:// in REDIS_URL",
         "ERR" => return general(detail, server),
         _ => return Error::Broken(format!("redis at {server}: {refusal}")),
     };
     unavailable(server, text)
+}
+
+fn not_permitted(detail: &str, server: &Address) -> Error {
+    let what = format!(
+        "the user of REDIS_USERNAME may not do what is needed ({detail}): give it \
+         ~<REDIS_KEY_PREFIX>* +@read +@write +@scripting +@connection +time +info +cluster|slots"
+    );
+    unavailable(server, what)
 }
 
 /// Refusals that have no code of their own.
@@ -138,6 +139,8 @@ fn general(detail: &str, server: &Address) -> Error {
         "it is not part of a cluster: write redis:// in REDIS_URL"
     } else if detail.contains("DB index is out of range") {
         "it has no database of this number: see the end of REDIS_URL"
+    } else if detail.contains("The user executing the script can't") {
+        return not_permitted(detail, server);
     } else if detail.contains("Error compiling script") && detail.contains("near '#'") {
         "it is older than Redis 7: use Redis 7 or later, or Valkey"
     } else {
@@ -201,6 +204,11 @@ mod tests {
             (
                 "NOPERM this user has no permissions to run the 'evalsha' command",
                 "'evalsha'",
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: \
+                 f00, on @user_script:4.",
+                "+@scripting",
             ),
             ("MOVED 3999 127.0.0.1:6381", "redis-cluster://"),
             (

@@ -1,0 +1,182 @@
+//! One server that dies, stops, has no room, or becomes a replica.
+
+use std::fs;
+use std::time::Duration;
+
+use aidlc_auth::store::{Error, Sessions as _};
+use tokio::time::sleep;
+
+use crate::load::Load;
+use crate::servers::{DURABLE, Proxy, Redis};
+use crate::world::{now, roomy_store, someone, token};
+
+/// How often a server that is away may be knocked at, in this many seconds.
+fn knocks_in(seconds: usize) -> usize {
+    2 * seconds + 3
+}
+
+/// The processor time that this process has had so far.
+fn processor_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, after_name) = stat.rsplit_once(") ").unwrap();
+    let ticks: u64 = after_name
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|t| t.parse::<u64>().unwrap())
+        .sum();
+    // A hundred a second on every Linux.
+    Duration::from_millis(ticks * 10)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_server_acknowledged_is_there_when_it_is_back() {
+    let server = Redis::with(&DURABLE);
+    let proxy = Proxy::to(server.port()).await;
+    let store = roomy_store(&format!("redis://127.0.0.1:{}", proxy.port()));
+    let load = Load::start(&store).await;
+    for _ in 0..3 {
+        server.kill();
+        load.refuses().await;
+        let (knocks, spent) = (proxy.accepted(), processor_time());
+        sleep(Duration::from_secs(3)).await;
+        let knocks = proxy.accepted() - knocks;
+        assert!(
+            knocks <= knocks_in(3),
+            "{knocks} connections in three seconds"
+        );
+        // Sixteen people who ask as fast as they may, refused at once.
+        let spent = processor_time() - spent;
+        assert!(
+            spent < Duration::from_secs(3),
+            "{spent:?} of processor time"
+        );
+        server.revive();
+        load.serves_everyone().await;
+    }
+    load.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_is_given_up_and_taken_up_again() {
+    let server = Redis::start();
+    let proxy = Proxy::to(server.port()).await;
+    let store = roomy_store(&format!("redis://127.0.0.1:{}", proxy.port()));
+    let load = Load::start(&store).await;
+    let before = proxy.accepted();
+    server.freeze();
+    load.refuses().await;
+    sleep(Duration::from_secs(6)).await;
+    let knocks = proxy.accepted() - before;
+    assert!(
+        knocks <= knocks_in(8),
+        "{knocks} connections in eight seconds"
+    );
+    server.thaw();
+    load.serves_everyone().await;
+    load.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_full_serves_who_is_signed_in() {
+    let server = Redis::start();
+    let store = roomy_store(&server.url());
+    let load = Load::start(&store).await;
+    let _: () = server.command("CONFIG SET maxmemory 1").await;
+    load.refuses().await;
+    assert!(load.why().contains("maxmemory"), "{}", load.why());
+    let found = store.find(someone(), token(), now()).await;
+    assert!(found.is_ok(), "{found:?}");
+    let _: () = server.command("CONFIG SET maxmemory 0").await;
+    load.serves_everyone().await;
+    load.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_disk_fails_serves_who_is_signed_in() {
+    let server = Redis::start();
+    let store = roomy_store(&server.url());
+    let load = Load::start(&store).await;
+    // A folder where the file belongs: not even root can write there.
+    let file = server.folder().join("dump.rdb");
+    fs::create_dir(&file).unwrap();
+    let mut saves = redis::cmd("CONFIG");
+    saves.arg(&["SET", "save", "1 1"]);
+    saves.exec_async(&mut server.admin().await).await.unwrap();
+    load.refuses().await;
+    assert!(load.why().contains("disk"), "{}", load.why());
+    let found = store.find(someone(), token(), now()).await;
+    assert!(found.is_ok(), "{found:?}");
+    fs::remove_dir(&file).unwrap();
+    // It tries again five seconds after it failed.
+    load.serves_everyone().await;
+    load.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_became_a_replica_is_not_read_from() {
+    let server = Redis::start();
+    let other = replica_of(&server).await;
+    let store = roomy_store(&server.url());
+    let load = Load::start(&store).await;
+    let _: () = server.command("CLIENT PAUSE 10000 WRITE").await;
+    sleep(Duration::from_millis(500)).await;
+    let _: () = other.command("REPLICAOF NO ONE").await;
+    let _: () = server
+        .command(&format!("REPLICAOF 127.0.0.1 {}", other.port()))
+        .await;
+    let _: () = server.command("CLIENT UNPAUSE").await;
+    load.refuses().await;
+    // Nobody writes on this one: it has to be noticed all the same.
+    let reader = roomy_store(&server.url());
+    let refused = reader.find(someone(), token(), now()).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert!(load.why().contains("it is a replica"), "{}", load.why());
+    sleep(Duration::from_secs(2)).await;
+    let _: () = server.command("REPLICAOF NO ONE").await;
+    load.serves_everyone().await;
+    load.finish().await;
+}
+
+/// As a fail-over is where nobody but readers is about: what they are told is of yesterday.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_notices_within_a_moment_that_its_server_became_a_replica() {
+    let server = Redis::start();
+    let other = replica_of(&server).await;
+    let store = roomy_store(&server.url());
+    let find = || store.find(someone(), token(), now());
+    find().await.unwrap();
+    let _: () = other.command("REPLICAOF NO ONE").await;
+    let _: () = server
+        .command(&format!("REPLICAOF 127.0.0.1 {}", other.port()))
+        .await;
+    sleep(Duration::from_millis(1500)).await;
+    let refused = find().await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+}
+
+/// One that has everything that its master has.
+async fn replica_of(master: &Redis) -> Redis {
+    let replica = Redis::replica_of(master, &[]);
+    loop {
+        let info: String = replica.command("INFO replication").await;
+        if info.contains("master_link_status:up") {
+            return replica;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// As an idle time-out of the server does it, or an operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_server_closed_is_made_again_before_it_is_missed() {
+    let server = Redis::start();
+    let store = roomy_store(&server.url());
+    for _ in 0..3 {
+        store.find(someone(), token(), now()).await.unwrap();
+        sleep(Duration::from_millis(700)).await;
+        let _: usize = server.command("CLIENT KILL USER default").await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    store.find(someone(), token(), now()).await.unwrap();
+}
