@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -37,10 +39,17 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), NotStarted> {
     let lines = Lines::new(format, Arc::new(SystemClock), write_to_stdout);
     tracing_subscriber::registry()
         .with(filter)
+        .with(filter_fn(is_fit_to_print))
         .with(lines)
         .try_init()?;
     std::panic::set_hook(Box::new(report_panic));
     Ok(())
+}
+
+/// At `debug` the PostgreSQL driver writes every statement with its values, and among them are
+/// addresses and password hashes: they are in no log, whatever the level.
+fn is_fit_to_print(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || !metadata.target().starts_with("tokio_postgres")
 }
 
 /// Logs the line that operators and deploy scripts wait for, the same in both formats.
@@ -102,7 +111,10 @@ mod tests {
                 .extend_from_slice(line);
         };
         let lines = Lines::new(format, Arc::new(fixed::Noon), write);
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
+        let subscriber = tracing_subscriber::registry()
+            .with(filter_fn(is_fit_to_print))
+            .with(lines);
+        tracing::subscriber::with_default(subscriber, work);
         let written = written.lock().unwrap().clone();
         String::from_utf8(written).unwrap()
     }
@@ -138,6 +150,16 @@ mod tests {
             }
             assert!(!log.contains("INFO: INFO:"), "{log}");
         }
+    }
+
+    #[test]
+    fn no_level_lets_the_values_of_statements_through() {
+        let log = logged(LogFormat::Text, || {
+            tracing::debug!(target: "tokio_postgres::query", "with parameters: hunter2");
+            tracing::info!(target: "tokio_postgres::connection", "NOTICE: all is well");
+        });
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains("all is well"), "{log}");
     }
 
     #[test]
