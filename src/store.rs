@@ -164,6 +164,11 @@ pub trait Users: Store {
     /// The account that has the address, if any may: withdrawn ones have let go of it.
     async fn find(&self, email: &EmailAddress) -> Result<Option<User>>;
 
+    /// The same for eyes only: it may be of a moment ago, and nothing is decided by it.
+    async fn peek(&self, email: &EmailAddress) -> Result<Option<User>> {
+        self.find(email).await
+    }
+
     /// An account by its id, in whatever status.
     async fn get(&self, id: UserId) -> Result<Option<User>>;
 

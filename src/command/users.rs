@@ -82,7 +82,7 @@ struct Operator {
 
 impl Operator {
     async fn show(&self, email: &EmailAddress) -> Result<()> {
-        match self.stores.users.find(email).await? {
+        match self.stores.users.peek(email).await? {
             Some(user) => print(&user),
             None => bail!("no account has this address"),
         }

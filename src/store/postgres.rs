@@ -24,6 +24,8 @@ mod explain;
 mod migrate;
 mod parameter;
 mod pool;
+mod replica;
+mod room;
 pub mod statements;
 mod tls;
 mod url;
@@ -40,7 +42,9 @@ const LOOK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bi
 /// A server, or several that follow one another.
 pub struct Postgres {
     primary: Pool,
-    migrates_at_start: bool,
+    /// For reads that decide nothing.
+    replica: Option<Pool>,
+    settings: config::Database,
     /// When a check last wrote.
     checked_at: Mutex<Option<Instant>>,
 }
@@ -53,13 +57,24 @@ impl Postgres {
         settings: &config::Database,
         credentials: Arc<dyn Credentials>,
     ) -> Result<Self, String> {
-        let url = PostgresUrl::parse(url.expose_secret())
-            .map_err(|why| format!("DATABASE_URL: {why}"))?;
-        let connector = Connector::new(url, settings, credentials, false)
-            .map_err(|why| format!("DATABASE_URL: {why}"))?;
+        let named = |name: &'static str| move |why: String| format!("{name}: {why}");
+        let primary = PostgresUrl::parse(url.expose_secret()).map_err(named("DATABASE_URL"))?;
+        let replica = match &settings.replica_url {
+            None => None,
+            Some(url) => {
+                let name = "DATABASE_REPLICA_URL";
+                let url = PostgresUrl::parse(url.expose_secret()).map_err(named(name))?;
+                let url = url.signing_in_as(&primary);
+                let settings = replica::less_patient(settings);
+                let connector = Connector::new(url, &settings, Arc::clone(&credentials), true);
+                Some(Pool::new(connector.map_err(named(name))?, &settings)?)
+            }
+        };
+        let connector = Connector::new(primary, settings, credentials, false);
         Ok(Self {
-            primary: Pool::new(connector, settings)?,
-            migrates_at_start: settings.migrate_at_start,
+            primary: Pool::new(connector.map_err(named("DATABASE_URL"))?, settings)?,
+            replica,
+            settings: settings.clone(),
             checked_at: Mutex::new(None),
         })
     }
@@ -92,13 +107,17 @@ impl Store for Postgres {
     }
 
     async fn prepare(&self) -> Result<(), Error> {
-        if !self.migrates_at_start {
+        if self.settings.migrate_at_start {
+            for version in self.migrate().await?.versions {
+                tracing::info!(version, "the database's schema was brought up to date");
+            }
+        } else {
             // Someone is about to migrate: the service waits for it.
-            let schema = self.schema().await?;
-            return schema.check().map_err(Error::Unavailable);
+            self.schema().await?.check().map_err(Error::Unavailable)?;
         }
-        for version in self.migrate().await?.versions {
-            tracing::info!(version, "the database's schema was brought up to date");
+        room::look(&self.primary, &self.settings).await?;
+        if let Some(replica) = &self.replica {
+            replica::look(replica).await;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod servers;
 
 mod pool;
+mod preparing;
 mod signing_in;
 mod tls;
 mod world;

@@ -371,6 +371,7 @@ fn said(error: &tokio_postgres::Error) -> String {
     }
 }
 
-fn both(words: Words) -> String {
+/// What to do about it, in both languages.
+pub(super) fn both(words: Words) -> String {
     format!("{} / {}", words(&EN.database), words(&KO.database))
 }

@@ -108,6 +108,21 @@ impl PostgresUrl {
         Ok(url)
     }
 
+    /// The same server, with whoever signs in to another and the database there where this one
+    /// names none.
+    pub(super) fn signing_in_as(self, other: &Self) -> Self {
+        let (user, password) = match self.user {
+            Some(user) => (Some(user), self.password),
+            None => (other.user.clone(), other.password.clone()),
+        };
+        Self {
+            user,
+            password,
+            dbname: self.dbname.or_else(|| other.dbname.clone()),
+            ..self
+        }
+    }
+
     fn read_parameters(&mut self, text: &str) -> Result<(), String> {
         let (mut sslmode, mut certificate, mut key) = (None, None, None);
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {

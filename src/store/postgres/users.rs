@@ -30,8 +30,14 @@ impl Users for Postgres {
             .primary
             .read(statements::FIND, &[&email.normal()])
             .await?;
-        let found = rows.first().map(user).transpose()?;
-        Ok(found.filter(|user| !user.id.0.is_nil()))
+        found(&rows)
+    }
+
+    async fn peek(&self, email: &EmailAddress) -> Result<Option<User>, Error> {
+        let rows = self
+            .read_anywhere(statements::FIND, &[&email.normal()])
+            .await?;
+        found(&rows)
     }
 
     async fn get(&self, id: UserId) -> Result<Option<User>, Error> {
@@ -259,6 +265,12 @@ fn left_behind(row: &Row) -> Option<Result<FollowUp, Error>> {
         }
         Err(error) => Some(Err(error)),
     }
+}
+
+/// The account that a statement looked for, unless it answered with a row of nobody.
+fn found(rows: &[Row]) -> Result<Option<User>, Error> {
+    let found = rows.first().map(user).transpose()?;
+    Ok(found.filter(|user| !user.id.0.is_nil()))
 }
 
 fn user(row: &Row) -> Result<User, Error> {

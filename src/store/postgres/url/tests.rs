@@ -187,6 +187,23 @@ fn what_is_wrong_is_said_with_the_remedy() {
 }
 
 #[test]
+fn a_replica_is_signed_in_to_like_the_primary() {
+    let primary = parse("postgres://ada:s3cret@db/a?sslmode=require");
+    let replica = parse("postgres://replica:6432?sslmode=disable").signing_in_as(&primary);
+    assert_eq!(
+        replica.to_string(),
+        "postgres://ada@replica:6432/a?sslmode=disable"
+    );
+    assert_eq!(replica.password.unwrap().expose_secret(), "s3cret");
+    let own = parse("postgres://reader@replica/b").signing_in_as(&primary);
+    assert_eq!(
+        own.to_string(),
+        "postgres://reader@replica/b?sslmode=prefer"
+    );
+    assert!(own.password.is_none(), "another's password is not shown");
+}
+
+#[test]
 fn tls_is_as_libpq_has_it_by_default() {
     assert_eq!(
         parse("postgres://db?sslrootcert=system").sslmode,
