@@ -341,11 +341,21 @@ pub struct Server {
 }
 
 impl Server {
-    async fn started(process: Process) -> Self {
+    /// Waits until it is ready.
+    pub async fn started(process: Process) -> Self {
+        let server = Self::listening(process).await;
+        server
+            .log()
+            .says("INFO: Application startup complete")
+            .await;
+        server
+    }
+
+    /// Waits until it listens, ready or not.
+    pub async fn listening(process: Process) -> Self {
         let line = process.log.says("listening").await;
         let address = field(&line, "address").expect("the address that is listened on");
         let port = address.rsplit(':').next().unwrap();
-        process.log.says("INFO: Application startup complete").await;
         Self {
             address: format!("127.0.0.1:{port}").parse().unwrap(),
             process,
