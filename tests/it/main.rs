@@ -4,6 +4,7 @@
 mod auth;
 mod backend;
 mod cookies;
+mod copies;
 mod equality;
 mod health;
 mod journeys;

@@ -1,4 +1,5 @@
-//! Counts the stores' steps, fails them on demand, and tells when one has been taken.
+//! Counts the stores' steps, fails them on demand, stops a process between two of them, and tells
+//! when one has been taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -40,6 +41,14 @@ struct Ledger {
     audited: Vec<AuditRow>,
 }
 
+/// How far a process gets.
+enum Course {
+    Free,
+    /// Before the step of a story that comes after so many others.
+    StopsAfter(usize),
+    Stopped,
+}
+
 /// The stores' steps of one world.
 pub struct Steps {
     ledger: watch::Sender<Ledger>,
@@ -49,6 +58,7 @@ pub struct Steps {
     /// How many seconds go by between a check's look at that clock and its answer.
     pub check_secs: AtomicU64,
     leaky: AtomicBool,
+    course: watch::Sender<Course>,
 }
 
 impl Default for Steps {
@@ -59,6 +69,7 @@ impl Default for Steps {
             skew: AtomicI64::new(0),
             check_secs: AtomicU64::new(0),
             leaky: AtomicBool::new(false),
+            course: watch::Sender::new(Course::Free),
         }
     }
 }
@@ -70,6 +81,7 @@ impl Steps {
         name: &'static str,
         step: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        self.begin(name).await;
         let failing = self.failing.lock().unwrap().get(name).cloned();
         let taken = match failing {
             Some(error) => Err(error),
@@ -87,6 +99,47 @@ impl Steps {
     /// From now on every step works.
     pub fn mend(&self) {
         self.failing.lock().unwrap().clear();
+    }
+
+    /// Waits while the process is stopped, which for one that died is for ever: no code runs in it
+    /// any more, not even what is done when something fails.
+    async fn begin(&self, name: &'static str) {
+        let mut course = self.course.subscribe();
+        self.course.send_if_modified(|course| match course {
+            Course::StopsAfter(left) if !OF_WORKERS.contains(&name) => {
+                match left.checked_sub(1) {
+                    Some(fewer) => *left = fewer,
+                    None => *course = Course::Stopped,
+                }
+                true
+            }
+            _ => false,
+        });
+        let goes_on = course.wait_for(|course| !matches!(course, Course::Stopped));
+        drop(goes_on.await.expect("the sender is ours"));
+    }
+
+    /// The stories take so many more steps; before the next the whole process stops.
+    pub fn stop_after(&self, steps: usize) {
+        self.course.send_replace(Course::StopsAfter(steps));
+    }
+
+    /// Not a step more is taken from now on.
+    pub fn stop(&self) {
+        self.course.send_replace(Course::Stopped);
+    }
+
+    /// It goes on where it stopped, and knows nothing of the time that went by.
+    pub fn go_on(&self) {
+        self.course.send_replace(Course::Free);
+    }
+
+    /// Waits until the process has stopped.
+    pub async fn stopped(&self) {
+        let mut course = self.course.subscribe();
+        let stopped = course.wait_for(|course| matches!(course, Course::Stopped));
+        let waited = tokio::time::timeout(DEADLINE, stopped).await;
+        assert!(waited.is_ok(), "it did not stop");
     }
 
     /// From now on finding an account takes a hash longer than finding none.
