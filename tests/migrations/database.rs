@@ -22,7 +22,7 @@ pub struct Database {
 
 impl Database {
     pub async fn new() -> Self {
-        let shared = shared::Database::new().await;
+        let shared = shared::Database::new();
         Self {
             folder: Folder::new(),
             superuser: shared.superuser().await,
