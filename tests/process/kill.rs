@@ -1,15 +1,18 @@
 //! kill -9 under load, over and over: nothing that was acknowledged is lost, nothing that ended returns.
+//! The service dies, or one of the servers that it keeps everything in.
 //!
-//! `KILL_ROUNDS` sets how often; 50 take about a minute.
+//! `KILL_ROUNDS` sets how often the service dies; 50 take about a minute.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::servers::{self, DURABLE, Postgres, Redis, Wanted};
 use crate::world::{
     Answer, Folder, Mail, RAISED_LIMITS, REGISTRATION, SIGN_IN, Server, registration,
 };
@@ -21,28 +24,127 @@ const ANSWERS_MAX: usize = 60;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost() {
     let rounds = std::env::var("KILL_ROUNDS").map_or(50, |text| text.parse().unwrap());
-    let mut settings = RAISED_LIMITS.to_vec();
-    // A letter of a killed process waits for its lease; long runs must not outlive their codes.
-    settings.extend([("CODE_TTL_SECONDS", "3600"), ("PASSWORD_HASH_THREADS", "2")]);
     let (folder, mut ledger) = (Folder::new(), Ledger::default());
+    let settings = settings();
     for round in 0..rounds {
         let server = Arc::new(folder.server(&settings).await);
         ledger.check_what_was_left(&server).await;
-        let left = load_until_killed(&server, round).await;
-        ledger.take_over(&server, left).await;
+        let kill = || server.process.signal("KILL");
+        let left = load_until_killed(&server, round, false, kill).await;
+        server.log().whole().await;
+        ledger.take_over(&server, left);
     }
-
     let server = folder.server(&settings).await;
-    ledger.check_what_was_left(&server).await;
-    ledger.wait_for_late_letters(&server).await;
-    ledger.check_what_was_settled(&server).await;
-    println!("{rounds} kills: {}", ledger.summary());
-    assert!(ledger.lost.is_empty(), "LOST: {:#?}", ledger.lost);
+    ledger.settle(&server, rounds).await;
     assert!(
         rounds < 50 || ledger.covers_every_write(),
         "{}",
         ledger.summary()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_a_copy_on_servers_dies() {
+    let servers = Servers::start().await;
+    let (folder, mut ledger) = (Folder::new(), Ledger::default());
+    let settings = servers.settings();
+    let rounds = 12;
+    for round in 0..rounds {
+        let server = Arc::new(folder.server(&settings).await);
+        ledger.check_what_was_left(&server).await;
+        let kill = || server.process.signal("KILL");
+        let left = load_until_killed(&server, round, false, kill).await;
+        server.log().whole().await;
+        ledger.take_over(&server, left);
+    }
+    let server = folder.server(&settings).await;
+    ledger.settle(&server, rounds).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_acknowledged_is_lost_when_postgresql_dies() {
+    let servers = Servers::start().await;
+    lives_through(&servers, &servers.postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_acknowledged_is_lost_when_redis_dies() {
+    let servers = Servers::start().await;
+    lives_through(&servers, &servers.redis).await;
+}
+
+/// The service goes on while one of its servers is killed and comes back, again and again.
+async fn lives_through(servers: &Servers, victim: &servers::Server) {
+    const ROUNDS: usize = 8;
+    let (folder, mut ledger) = (Folder::new(), Ledger::default());
+    let server = Arc::new(folder.server(&servers.settings()).await);
+    for round in 0..ROUNDS {
+        ledger.check_what_was_left(&server).await;
+        let left = load_until_killed(&server, round, true, || victim.kill()).await;
+        victim.revive();
+        let revived = Instant::now();
+        // Not by /health, whose last answer stands for a while. This takes both servers.
+        let nobody = json!({"email": format!("nobody{round}@example.org")});
+        while server.post("/api/auth/login", &nobody).await.status == 503 {
+            assert!(revived.elapsed() < BACK_WITHIN, "{}", server.log().text());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        ledger.take_over(&server, left);
+    }
+    ledger.settle(&server, ROUNDS).await;
+}
+
+/// How soon the service is itself again after its servers are.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
+/// How soon every call is answered, whatever happens.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+fn settings() -> Vec<(&'static str, &'static str)> {
+    let mut settings = RAISED_LIMITS.to_vec();
+    // A letter of a killed process waits for its lease; long runs must not outlive their codes.
+    settings.extend([("CODE_TTL_SECONDS", "3600"), ("PASSWORD_HASH_THREADS", "2")]);
+    settings
+}
+
+/// What a service past one machine keeps everything in, set up to lose nothing.
+struct Servers {
+    postgres: Postgres,
+    redis: Redis,
+    database_url: String,
+    redis_url: String,
+}
+
+impl Servers {
+    async fn start() -> Self {
+        let postgres = Postgres::with(Wanted {
+            durable: true,
+            ..Wanted::default()
+        });
+        let redis = Redis::with(&DURABLE);
+        let (database_url, redis_url) = (postgres.database().await, redis.url());
+        Self {
+            postgres,
+            redis,
+            database_url,
+            redis_url,
+        }
+    }
+
+    fn settings(&self) -> Vec<(&str, &str)> {
+        let mut settings = settings();
+        settings.extend([
+            ("DATABASE_URL", &*self.database_url),
+            ("REDIS_URL", &self.redis_url),
+            // Their fsyncs wait for whatever else the disk of a test machine does.
+            ("REDIS_TIMEOUT_SECONDS", "5"),
+            ("DATABASE_QUERY_TIMEOUT_SECONDS", "8"),
+            (
+                "SECRET_KEYS",
+                "k1:QmVjYXVzZSBhIHRlc3QgbmVlZHMgc29tZSBrZXkgdG9vLg==",
+            ),
+        ]);
+        settings
+    }
 }
 
 /// What a client does, in order. `acknowledged` counts the answered ones.
@@ -82,13 +184,19 @@ struct Asked {
     code: String,
 }
 
-/// Clients at work until the service is killed, at a moment that falls anywhere in their work.
-async fn load_until_killed(server: &Arc<Server>, round: usize) -> Vec<Account> {
+/// Clients at work until something is killed, at a moment that falls anywhere in their work.
+async fn load_until_killed(
+    server: &Arc<Server>,
+    round: usize,
+    outlives: bool,
+    kill: impl FnOnce(),
+) -> Vec<Account> {
     let answers_until_death = usize::from(aidlc_auth::entropy::random::<1>()[0]) % ANSWERS_MAX;
     let load = Arc::new(Load {
         answers: AtomicUsize::new(0),
         until_death: answers_until_death,
         death: Notify::new(),
+        outlives,
     });
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
@@ -110,7 +218,7 @@ async fn load_until_killed(server: &Arc<Server>, round: usize) -> Vec<Account> {
         });
     }
     load.death.notified().await;
-    server.process.signal("KILL");
+    kill();
     clients.join_all().await.concat()
 }
 
@@ -119,6 +227,8 @@ struct Load {
     answers: AtomicUsize,
     until_death: usize,
     death: Notify,
+    /// Whether the service goes on without what dies.
+    outlives: bool,
 }
 
 impl Load {
@@ -165,6 +275,7 @@ impl Account {
         body: Option<&Value>,
     ) -> Option<Answer> {
         self.in_doubt = true;
+        let began = Instant::now();
         let step = STEPS[self.acknowledged];
         let answered = match step {
             "session" => server.try_get("/api/auth/session", token).await,
@@ -179,7 +290,14 @@ impl Account {
                     .await
             }
         };
-        let answer = answered.ok()?.is(status);
+        let answer = answered.ok()?;
+        assert!(began.elapsed() < ANSWERED_WITHIN, "{answer:?}");
+        if answer.status == 503 && load.outlives {
+            // A server is away; whether the step happened before, nobody knows.
+            assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+            return None;
+        }
+        let answer = answer.is(status);
         self.in_doubt = false;
         self.acknowledged += 1;
         load.count();
@@ -226,7 +344,7 @@ struct Ledger {
     /// Whose letter was acknowledged and has not come yet.
     waiting: Vec<Account>,
     settled: Vec<Account>,
-    /// Every mail of every process so far.
+    /// Every mail so far, of every process.
     post: HashMap<String, Vec<Mail>>,
     /// How many accounts were cut off at each step, and how many of these in doubt.
     cut_at: [(usize, usize); STEPS.len() + 1],
@@ -235,9 +353,8 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Notes what a round was told, after its process is gone.
-    async fn take_over(&mut self, server: &Server, accounts: Vec<Account>) {
-        server.log().whole().await;
+    /// Notes what a round was told, after something was killed.
+    fn take_over(&mut self, server: &Server, accounts: Vec<Account>) {
         self.read_post(server);
         for account in &accounts {
             let (cut, in_doubt) = &mut self.cut_at[account.acknowledged];
@@ -252,6 +369,15 @@ impl Ledger {
         for mail in server.log().mails() {
             self.post.entry(mail.to.clone()).or_default().push(mail);
         }
+    }
+
+    /// The end: what is still owed comes, and everything is looked at once more.
+    async fn settle(&mut self, server: &Server, rounds: usize) {
+        self.check_what_was_left(server).await;
+        self.wait_for_late_letters(server).await;
+        self.check_what_was_settled(server).await;
+        println!("{rounds} kills: {}", self.summary());
+        assert!(self.lost.is_empty(), "LOST: {:#?}", self.lost);
     }
 
     /// Checks the accounts of the last round, right after the restart.

@@ -12,5 +12,7 @@ mod start;
 mod stop;
 mod world;
 
+#[path = "../servers/lib.rs"]
+mod servers;
 #[path = "../it/support/smtp_server.rs"]
 mod smtp_server;

@@ -28,3 +28,4 @@ pub use postgres::{Access, PASSWORD, Postgres, USER, Wanted};
 pub use proxy::Proxy;
 pub use redis::{DURABLE, Redis};
 pub use sentinel::Sentinel;
+pub use server::Server;
