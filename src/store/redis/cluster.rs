@@ -4,7 +4,7 @@
 //! it may have been done already; here only what a node refused to do is sent on.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue as _, Value};
@@ -35,6 +35,8 @@ pub(super) struct Cluster {
     seeds: Vec<Arc<Node>>,
     dial: Arc<Dial>,
     state: watch::Sender<State>,
+    /// Nodes that were pointed to and are not on the map yet.
+    strays: Mutex<HashMap<Address, Arc<Node>>>,
 }
 
 struct State {
@@ -46,6 +48,12 @@ struct State {
     is_being_drawn: bool,
     /// Not to be drawn before.
     until: Instant,
+}
+
+impl State {
+    fn is_to_be_drawn(&self) -> bool {
+        self.is_doubted && !self.is_being_drawn && self.until <= Instant::now()
+    }
 }
 
 #[derive(Default)]
@@ -72,6 +80,7 @@ impl Cluster {
                 is_being_drawn: false,
                 until: Instant::now(),
             }),
+            strays: Mutex::default(),
         })
     }
 
@@ -134,6 +143,12 @@ impl Cluster {
                 break;
             }
         }
+        if found.is_empty() {
+            return Err(unavailable(
+                &self.seeds[0].server(),
+                "no node of the cluster has any slots (see CLUSTER SLOTS)",
+            ));
+        }
         Ok(found.into_iter().map(|(key, _)| key).collect())
     }
 
@@ -148,26 +163,40 @@ impl Cluster {
         })
     }
 
-    /// The node at an address, known or not.
+    /// The node at an address, on the map or not yet.
     fn at(&self, address: Address) -> Arc<Node> {
-        let map = self.state.borrow().map.clone();
-        let known = map.and_then(|map| map.nodes.get(&address).cloned());
-        known.unwrap_or_else(|| node(address, &self.dial))
+        if let Some(map) = &self.state.borrow().map
+            && let Some(known) = map.nodes.get(&address)
+        {
+            return Arc::clone(known);
+        }
+        let mut strays = self.strays();
+        let stray = strays.entry(address.clone());
+        Arc::clone(stray.or_insert_with(|| node(address, &self.dial)))
+    }
+
+    fn strays(&self) -> MutexGuard<'_, HashMap<Address, Arc<Node>>> {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the map drawn anew, soon.
     fn doubt(&self) {
-        self.state.send_if_modified(|state| {
-            state.is_doubted = true;
-            false
-        });
+        self.state.send_modify(|state| state.is_doubted = true);
     }
 
     /// The map; where one is there, it is used until the next one is drawn.
     async fn map(self: &Arc<Self>) -> Result<Arc<Map>, Error> {
+        {
+            let state = self.state.borrow();
+            if let Some(map) = &state.map
+                && !state.is_to_be_drawn()
+            {
+                return Ok(Arc::clone(map));
+            }
+        }
         let mut watcher = self.state.subscribe();
         let begins = self.state.send_if_modified(|state| {
-            let begins = state.is_doubted && !state.is_being_drawn && state.until <= Instant::now();
+            let begins = state.is_to_be_drawn();
             state.is_being_drawn |= begins;
             begins
         });
@@ -212,6 +241,8 @@ impl Cluster {
             state.until = Instant::now() + PAUSE;
             match drawn {
                 Ok(ranges) => {
+                    let strays = std::mem::take(&mut *self.strays());
+                    let known = known.nodes.iter().chain(&strays).collect();
                     state.map = Some(Arc::new(self.map_of(&ranges, &known)));
                     state.is_doubted = false;
                     state.why = None;
@@ -225,16 +256,15 @@ impl Cluster {
         });
     }
 
-    /// A new map keeps the connections of the old one.
-    fn map_of(&self, ranges: &[Range], known: &Map) -> Map {
+    /// A new map keeps the connections that there are.
+    fn map_of(&self, ranges: &[Range], known: &HashMap<&Address, &Arc<Node>>) -> Map {
         let mut map = Map::default();
         for (first, last, master) in ranges {
-            let kept = map.nodes.get(master).or_else(|| known.nodes.get(master));
-            let node = kept
-                .cloned()
-                .unwrap_or_else(|| node(master.clone(), &self.dial));
-            map.nodes.insert(master.clone(), Arc::clone(&node));
-            map.ranges.insert(*first, (*last, node));
+            let node = map.nodes.entry(master.clone()).or_insert_with(|| {
+                let kept = known.get(master).map(|node| Arc::clone(node));
+                kept.unwrap_or_else(|| node(master.clone(), &self.dial))
+            });
+            map.ranges.insert(*first, (*last, Arc::clone(node)));
         }
         map
     }

@@ -67,25 +67,21 @@ enum State {
         /// Why the attempt before this one failed, if it did.
         after: Option<Error>,
     },
-    Up(Live),
+    Up(Arc<Live>),
 }
 
-/// A connection that works as far as anyone knows.
-#[derive(Clone)]
+/// A connection that works as far as anyone knows. It ends with the last one who holds it.
 struct Live {
     id: u64,
     server: Address,
     since: Instant,
     connection: MultiplexedConnection,
-    _task: Arc<Task>,
+    driver: AbortHandle,
 }
 
-/// What drives a connection; it ends with the last one who holds it.
-struct Task(AbortHandle);
-
-impl Drop for Task {
+impl Drop for Live {
     fn drop(&mut self) {
-        self.0.abort();
+        self.driver.abort();
     }
 }
 
@@ -107,18 +103,19 @@ impl Node {
 
     /// Sends a command and waits for its answer. Nothing is sent twice.
     pub async fn send(self: &Arc<Self>, command: &Cmd) -> Result<Value, Trouble> {
-        let mut live = self.connection().await.map_err(Trouble::Lost)?;
-        let answer = command.query_async(&mut live.connection).await;
+        let live = self.connection().await.map_err(Trouble::Lost)?;
+        let answer = command.query_async(&mut live.connection.clone()).await;
         answer.map_err(|error| self.judged(error, &live))
     }
 
     /// Sends a command to a node of a cluster that is about to get the key.
     pub async fn send_asking(self: &Arc<Self>, command: &Cmd) -> Result<Value, Trouble> {
-        let mut live = self.connection().await.map_err(Trouble::Lost)?;
+        let live = self.connection().await.map_err(Trouble::Lost)?;
+        let mut connection = live.connection.clone();
         let mut both = redis::pipe();
         both.cmd("ASKING").add_command(command.clone());
         // As one piece: nobody else's command may come between.
-        let answers = live.connection.req_packed_commands(&both, 0, 2).await;
+        let answers = connection.req_packed_commands(&both, 0, 2).await;
         let answer =
             answers.and_then(|mut answers| answers.pop().unwrap_or(Value::Nil).extract_error());
         answer.map_err(|error| self.judged(error, &live))
@@ -127,7 +124,7 @@ impl Node {
     fn judged(&self, error: RedisError, live: &Live) -> Trouble {
         let trouble = Trouble::of(error, &live.server);
         if trouble.ends_connection() {
-            self.lose(live.id, trouble.clone().explained());
+            self.lose(live.id, &trouble.clone().explained());
         }
         trouble
     }
@@ -141,9 +138,9 @@ impl Node {
         }
     }
 
-    async fn connection(self: &Arc<Self>) -> Result<Live, Error> {
+    async fn connection(self: &Arc<Self>) -> Result<Arc<Live>, Error> {
         if let State::Up(live) = &*self.state.borrow() {
-            return Ok(live.clone());
+            return Ok(Arc::clone(live));
         }
         let mut watcher = self.state.subscribe();
         if self.may_attempt() {
@@ -157,7 +154,7 @@ impl Node {
             return Err(unavailable(&self.server(), "there is no connection yet"));
         }
         match &*self.state.borrow() {
-            State::Up(live) => Ok(live.clone()),
+            State::Up(live) => Ok(Arc::clone(live)),
             State::Down { why: Some(why), .. } | State::Connecting { after: Some(why) } => {
                 Err(why.clone())
             }
@@ -178,15 +175,18 @@ impl Node {
     }
 
     async fn attempt(self: Arc<Self>) {
-        let state = match self.connect().await {
-            Ok(live) => State::Up(live),
+        let node = Arc::clone(&self);
+        // A task of its own: should it panic, that is an attempt that failed, and no end of attempts.
+        let made = tokio::spawn(async move { node.connect().await }).await;
+        let made = made.unwrap_or_else(|error| Err(unavailable(&self.server(), error)));
+        self.state.send_replace(match made {
+            Ok(live) => State::Up(Arc::new(live)),
             Err(why) => State::Down {
                 why: Some(why),
                 is_out: true,
                 until: Instant::now() + PAUSE,
             },
-        };
-        self.state.send_replace(state);
+        });
     }
 
     async fn connect(self: &Arc<Self>) -> Result<Live, Error> {
@@ -208,25 +208,27 @@ impl Node {
             server,
             since: Instant::now(),
             connection,
-            _task: Arc::new(Task(task.abort_handle())),
+            driver: task.abort_handle(),
         })
     }
 
     /// Gives a connection up, unless that was done already.
-    fn lose(&self, id: u64, why: Error) {
-        self.state.send_if_modified(|state| match state {
+    fn lose(&self, id: u64, why: &Error) {
+        let is_lost = self.state.send_if_modified(|state| match state {
             State::Up(live) if live.id == id => {
-                tracing::warn!("{why}");
                 *state = State::Down {
                     // One that held for long may be made again at once.
                     until: live.since + PAUSE,
                     is_out: false,
-                    why: Some(why),
+                    why: Some(why.clone()),
                 };
                 true
             }
             _ => false,
         });
+        if is_lost {
+            tracing::warn!("{why}");
+        }
     }
 }
 
@@ -247,7 +249,7 @@ async fn keep(node: Weak<Node>, id: u64, server: Address, dialled: Dialled) {
         why = watch_over(&node, &server, dialled.connection) => why,
     };
     if let Some(node) = node.upgrade() {
-        node.lose(id, why);
+        node.lose(id, &why);
     }
 }
 

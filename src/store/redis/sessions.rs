@@ -98,6 +98,7 @@ impl Sessions for Redis {
             span(rules.idle),
             span(rules.lifetime),
             span(TOUCHED_AFTER),
+            self.stay(),
         ];
         self.step(&TOUCH, user, &arguments).await
     }
