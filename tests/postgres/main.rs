@@ -4,6 +4,8 @@
 #[path = "../servers/lib.rs"]
 mod servers;
 
+mod faults;
+mod load;
 mod pool;
 mod preparing;
 mod signing_in;
