@@ -9,5 +9,7 @@ mod load;
 mod pool;
 mod preparing;
 mod signing_in;
+mod statements;
 mod tls;
+mod users;
 mod world;
