@@ -101,13 +101,13 @@ statements! {
              WHERE email = $9::text AND status <> 'pending_deletion' RETURNING ", user!(), "
          ), ", told_and_followed!();
 
-    /// The oldest follow-ups of the tasks that are asked for, each with the account as it is now.
-    /// Those that only a newer release knows hold up no others.
+    /// The oldest follow-ups of the tasks that are asked for, as many as a sweep works off, each with
+    /// the account as it is now. Those that only a newer release knows hold up no others.
     FOLLOW_UPS =
         "SELECT ", user!(), ", follow_up, task FROM users JOIN (
              SELECT id AS follow_up, user_id, task, created_at AS since FROM follow_ups
              WHERE created_at < $1::bigint AND task = ANY ($2::text[])
-             ORDER BY created_at, id LIMIT $3::bigint
+             ORDER BY created_at, id LIMIT 100
          ) AS left_behind ON user_id = users.id ORDER BY since, follow_up";
 
     /// Strikes out a follow-up.
@@ -120,13 +120,13 @@ statements! {
              $7::inet[], $8::text[])
          ON CONFLICT (id) DO NOTHING";
 
-    /// Erases some accounts that withdrew long ago, their follow-ups with them, and counts them. What
-    /// another copy is erasing at this moment is left to it.
+    /// Erases some accounts that withdrew long ago, their follow-ups with them, and counts them: few
+    /// enough to take milliseconds. What another copy is erasing at this moment is left to it.
     ERASE_USERS =
         "WITH erased AS (
              DELETE FROM users WHERE id = ANY (ARRAY (
                  SELECT id FROM users WHERE status = 'pending_deletion' AND updated_at < $1::bigint
-                 ORDER BY updated_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
+                 ORDER BY updated_at LIMIT 1000 FOR UPDATE SKIP LOCKED))
              RETURNING id
          )
          SELECT count(*) FROM erased";
@@ -136,7 +136,7 @@ statements! {
         "WITH erased AS (
              DELETE FROM audit WHERE id = ANY (ARRAY (
                  SELECT id FROM audit WHERE at < $1::bigint
-                 ORDER BY at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
+                 ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED))
              RETURNING id
          )
          SELECT count(*) FROM erased";

@@ -13,11 +13,7 @@ use crate::model::user::{
 };
 use crate::store::{AuditRow, Created, Error, Users, instant};
 
-/// As many as a sweep works off at a time.
-const FOLLOW_UPS_MAX: i64 = 100;
-/// Rows erased by one statement: some 20 ms of work, far below any time-out.
-const ERASED_AT_ONCE: i64 = 1000;
-/// Statements of one sweep; the next goes on.
+/// Statements that erase, of one sweep; the next goes on.
 const ERASING_STATEMENTS_MAX: u32 = 100;
 /// How often an account is written anew because what was in its way is gone: nobody withdraws from
 /// one address that often in the same moment.
@@ -133,10 +129,7 @@ impl Users for Postgres {
         let tasks = FollowUpTask::ALL.map(FollowUpTask::as_str).to_vec();
         let rows = self
             .primary
-            .read(
-                statements::FOLLOW_UPS,
-                &[&before.as_microsecond(), &tasks, &FOLLOW_UPS_MAX],
-            )
+            .read(statements::FOLLOW_UPS, &[&before.as_microsecond(), &tasks])
             .await?;
         rows.iter().filter_map(left_behind).collect()
     }
@@ -223,13 +216,13 @@ impl Postgres {
         for _ in 0..ERASING_STATEMENTS_MAX {
             let rows = self
                 .primary
-                .query(statement, &[&before.as_microsecond(), &ERASED_AT_ONCE])
+                .query(statement, &[&before.as_microsecond()])
                 .await?;
             let count: i64 = only(&rows, |row| row.try_get(0))?;
-            erased += count.unsigned_abs();
-            if count < ERASED_AT_ONCE {
+            if count == 0 {
                 break;
             }
+            erased += count.unsigned_abs();
         }
         Ok(erased)
     }
