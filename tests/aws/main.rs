@@ -4,7 +4,19 @@
 
 mod calls;
 mod identity;
+mod rotation;
 mod secret;
+mod service;
 mod signature;
 mod stand_in;
+mod task_role;
 mod world;
+
+#[path = "../process/world.rs"]
+#[expect(
+    dead_code,
+    reason = "the tests of processes need more of it than these"
+)]
+mod process;
+#[path = "../servers/lib.rs"]
+mod servers;
