@@ -77,6 +77,7 @@ fn message(body: &Value) -> String {
         .find_map(|name| body.get(name)?.as_str())
         .unwrap_or("no words were given");
     let line = message.lines().next().unwrap_or_default();
+    let line = line.trim_end_matches('.');
     line.chars().take(MESSAGE_CHARS_MAX).collect()
 }
 
@@ -151,7 +152,7 @@ mod tests {
             let expected = Error::Refused {
                 status: 400,
                 code: "AccessDeniedException".into(),
-                message: "No.".into(),
+                message: "No".into(),
             };
             assert_eq!(refused(400, headers, body), (expected, Remedy::None));
         }
@@ -204,7 +205,7 @@ mod tests {
         let (error, _) = refused(403, &[], body);
         let text = format!("{error} {error:?}");
         assert!(
-            text.contains("does not match.") && !text.contains("THETOKEN"),
+            text.contains("does not match") && !text.contains("THETOKEN"),
             "{text}"
         );
     }
