@@ -77,6 +77,19 @@ impl Place {
         }
     }
 
+    /// A Redis server of the test's own, with accounts in memory.
+    pub fn at_redis(url: String, key_prefix: &str) -> Self {
+        Self {
+            settings: vec![
+                ("DATABASE_URL", "memory:".into()),
+                ("REDIS_URL", url),
+                ("REDIS_KEY_PREFIX", key_prefix.into()),
+            ],
+            _folder: None,
+            database: None,
+        }
+    }
+
     /// Opens its stores, as a service does when it starts, but for what [`keep_accounts`] does.
     ///
     /// [`keep_accounts`]: Self::keep_accounts

@@ -10,6 +10,7 @@ mod challenges;
 mod claims;
 mod histories;
 mod limits;
+mod on_redis;
 mod opening;
 mod outbox;
 mod refresh;

@@ -60,7 +60,10 @@ impl World {
     }
 
     pub async fn with(on: Backend, rules: Rules) -> Self {
-        let place = Place::on(on);
+        Self::at(Place::on(on), rules).await
+    }
+
+    pub async fn at(place: Place, rules: Rules) -> Self {
         let (name, value) = SECRET_KEYS;
         let settings = place.settings.iter().cloned();
         let settings = settings.chain([(name, value.to_owned())]);
