@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aidlc_auth::model::challenge::{Admits, ChallengeId, Guess, Purpose};
+use aidlc_auth::model::challenge::{Admits, CLAIM, ChallengeId, Guess, Purpose};
 use aidlc_auth::model::email_address::EmailAddress;
 use aidlc_auth::model::limit::{Budget, Rate};
-use aidlc_auth::model::outbox::DueLetter;
+use aidlc_auth::model::outbox::{DueLetter, LEASE};
 use aidlc_auth::store::{Open, Opened, Redeemed, Rules, Want};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -21,6 +21,9 @@ use super::world::{World, address, again, at, guess, later, login, long, registr
 enum Act {
     /// In microseconds.
     Wait(i64),
+    /// By one of the rules' own spans, forwards or backwards, to the microsecond or just beside it:
+    /// there the answers change.
+    WaitSpan(usize, i64, i64),
     Admit(usize, bool),
     WouldWait(Whose, bool),
     Contest(Whose),
@@ -30,7 +33,8 @@ enum Act {
         n: u8,
         is_form: bool,
         yields: bool,
-        right_password: bool,
+        /// How long before the last try, in microseconds.
+        right_password: Option<i64>,
     },
     Redeem {
         whose: Whose,
@@ -40,7 +44,14 @@ enum Act {
         admits: u8,
         yields: bool,
     },
+    /// With the code that was mailed last, by the client with this number.
+    RedeemMailed {
+        is_long: bool,
+        by: usize,
+    },
     FinishClaim(Whose),
+    /// Of the code that was accepted last.
+    FinishAccepted(usize),
     End(Whose),
     Forgive(Whose),
     TakeLetters,
@@ -103,12 +114,14 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(1),
     ];
     prop_oneof![
-        10 => wait.prop_map(Act::Wait),
+        8 => wait.prop_map(Act::Wait),
+        4 => (any::<usize>(), prop_oneof![3 => Just(1), 1 => Just(-1)], -1..2_i64)
+            .prop_map(|(n, sign, beside)| Act::WaitSpan(n, sign, beside)),
         4 => (0..CLIENTS.len(), any::<bool>()).prop_map(|(n, code)| Act::Admit(n, code)),
         2 => (whose(), any::<bool>()).prop_map(|(whose, contests)| Act::WouldWait(whose, contests)),
         1 => whose().prop_map(Act::Contest),
         4 => whose().prop_map(Act::ReservePasswordTry),
-        12 => (whose(), 0..4_u8, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        12 => (whose(), 0..4_u8, any::<bool>(), any::<bool>(), prop::option::of(0..2_i64)).prop_map(
             |(whose, n, is_form, yields, right_password)| Act::Open {
                 whose, n, is_form, yields, right_password,
             },
@@ -118,7 +131,10 @@ fn act() -> impl Strategy<Value = Act> {
                 whose, n, is_long, names_record, admits, yields,
             },
         ),
-        3 => whose().prop_map(Act::FinishClaim),
+        6 => (any::<bool>(), 0..2_usize)
+            .prop_map(|(is_long, by)| Act::RedeemMailed { is_long, by }),
+        1 => whose().prop_map(Act::FinishClaim),
+        4 => (0..2_usize).prop_map(Act::FinishAccepted),
         1 => whose().prop_map(Act::End),
         1 => whose().prop_map(Act::Forgive),
         3 => Just(Act::TakeLetters),
@@ -161,7 +177,7 @@ fn some_rules() -> impl Strategy<Value = Rules> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 300,
+        cases: 200,
         // A failure prints its smallest history: that becomes a test of its own.
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -178,10 +194,12 @@ proptest! {
 
 /// What the steps that come next may refer to.
 struct Past {
+    spans: Vec<Duration>,
     now: Timestamp,
     tried_at: Timestamp,
     records: Vec<ChallengeId>,
     letters: Vec<DueLetter>,
+    accepted: Option<(EmailAddress, ChallengeId)>,
 }
 
 async fn live_through(rules: Rules, acts: Vec<Act>) -> Result<(), TestCaseError> {
@@ -196,11 +214,30 @@ async fn live_through(rules: Rules, acts: Vec<Act>) -> Result<(), TestCaseError>
         World::with(Backend::Memory, rules).await,
         World::with(Backend::Servers, shared).await,
     ];
+    let (codes, limits) = (rules.codes, rules.limits);
     let mut past = Past {
+        spans: vec![
+            codes.lifetime,
+            codes.resent_with_at_least(),
+            codes.lifetime - codes.resent_with_at_least(),
+            CLAIM,
+            LEASE,
+            limits.sends_apart,
+            limits.guesses.window,
+            limits.password_tries.window,
+            limits.sends.window,
+            limits.mailbox_hour.window,
+            limits.mailbox_day.window,
+            limits.client_requests.period,
+            limits.client_guesses.period,
+            limits.service_requests.period,
+            limits.service_guesses.period,
+        ],
         now: at(0),
         tried_at: at(0),
         records: Vec::new(),
         letters: Vec::new(),
+        accepted: None,
     };
     for act in acts {
         let [one, other] = [
@@ -228,7 +265,7 @@ enum Said {
 async fn told(world: &World, act: &Act, past: &Past) -> Said {
     let (store, now) = (&world.challenges, past.now);
     match *act {
-        Act::Wait(_) => Said::Nothing,
+        Act::Wait(_) | Act::WaitSpan(..) => Said::Nothing,
         Act::Admit(n, code) => {
             let want = if code { Want::Code } else { Want::Guess };
             Said::Admitted(store.admit(client(n), want, now).await.unwrap())
@@ -255,6 +292,34 @@ async fn told(world: &World, act: &Act, past: &Past) -> Said {
                 .redeem(&whose.address(), whose.purpose(), guess, now)
                 .await;
             Said::Redeemed(redeemed)
+        }
+        Act::RedeemMailed { is_long, by } => {
+            // The last of those that had one: none is mailed while a claim is held.
+            let mut mailed = past.letters.iter().rev();
+            let mailed = mailed.find_map(|letter| Some((letter, letter.code.as_ref()?)));
+            let Some((letter, code)) = mailed else {
+                return Said::Nothing;
+            };
+            let n = code.secret.seed.0[0];
+            let guess = Guess {
+                admits: match letter.purpose {
+                    Purpose::Registration => Admits::Form { account: None },
+                    _ => Admits::Owner,
+                },
+                client: client(by),
+                ..if is_long { long(n) } else { guess(n) }
+            };
+            let redeemed = world
+                .redeem(&address(&letter.address), letter.purpose, guess, now)
+                .await;
+            Said::Redeemed(redeemed)
+        }
+        Act::FinishAccepted(by) => {
+            let Some((address, id)) = &past.accepted else {
+                return Said::Nothing;
+            };
+            let finished = store.finish_claim(address, *id, client(by), now).await;
+            Said::Finished(finished.unwrap())
         }
         Act::FinishClaim(whose) => {
             let id = past.records.last().copied().unwrap_or(ChallengeId([9; 16]));
@@ -325,7 +390,10 @@ fn opening(act: &Act, past: &Past) -> Open {
     let mut open = Open {
         client: whose.client(),
         yields,
-        right_password_at: right_password.then_some(past.tried_at),
+        right_password_at: right_password.map(|earlier| {
+            let earlier = SignedDuration::from_micros(earlier);
+            past.tried_at.checked_sub(earlier).unwrap()
+        }),
         ..open
     };
     // Ids are random, and both stores have to be told the same ones.
@@ -364,17 +432,27 @@ fn guessing(act: &Act, past: &Past) -> Guess {
 }
 
 impl Past {
+    fn wait(&mut self, span: SignedDuration) {
+        self.now = self.now.checked_add(span).unwrap();
+    }
+
     fn letter(&self, n: usize) -> Option<&DueLetter> {
         (!self.letters.is_empty()).then(|| &self.letters[n % self.letters.len()])
     }
 
     fn note(&mut self, act: &Act, said: Said) {
         match (act, said) {
-            (Act::Wait(micros), _) => {
-                let span = SignedDuration::from_micros(*micros);
-                self.now = self.now.checked_add(span).unwrap();
+            (Act::Wait(micros), _) => self.wait(SignedDuration::from_micros(*micros)),
+            (Act::WaitSpan(n, sign, beside), _) => {
+                let span = self.spans[n % self.spans.len()].as_micros() as i64;
+                self.wait(SignedDuration::from_micros(sign * span + beside));
             }
             (Act::ReservePasswordTry(_), _) => self.tried_at = self.now,
+            (_, Said::Redeemed(Redeemed::Accepted(challenge))) => {
+                let mut letters = self.letters.iter();
+                let letter = letters.find(|letter| letter.challenge == challenge.id);
+                self.accepted = letter.map(|letter| (address(&letter.address), challenge.id));
+            }
             (_, Said::Opened(Opened::Sent { id, letter, .. })) => {
                 self.records.push(id);
                 self.letters.push(*letter);
