@@ -33,6 +33,7 @@ on_every_backend!(
     only_the_try_that_was_right_is_given_back,
     an_operator_gives_every_budget_back,
     a_clock_set_back_locks_no_address_out,
+    what_lies_a_window_ahead_counts_and_nothing_beyond,
     without_limits_only_wrong_guesses_are_refused,
 );
 
@@ -374,6 +375,17 @@ async fn a_clock_set_back_locks_no_address_out(on: Backend) {
     world
         .accepted(&ada(), Purpose::Login, guess(1), at(1))
         .await;
+}
+
+async fn what_lies_a_window_ahead_counts_and_nothing_beyond(on: Backend) {
+    let world = World::new(on).await;
+    for _ in 0..20 {
+        assert_eq!(reserve(&world, at(DAY)).await, None);
+    }
+    let day = Duration::from_secs(DAY.unsigned_abs());
+    assert_eq!(reserve(&world, at(0)).await, Some(day));
+    let just_before = later(at(-1), Duration::from_micros(999_999));
+    assert_eq!(reserve(&world, just_before).await, None);
 }
 
 async fn without_limits_only_wrong_guesses_are_refused(on: Backend) {

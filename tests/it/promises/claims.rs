@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::world::{
-    MICROSECOND, MINUTE, World, ada, again, at, client, form_guess, later, registration, wrong,
+    MICROSECOND, MINUTE, World, ada, address, again, at, client, form_guess, later, registration,
+    wrong,
 };
 use super::{Backend, on_every_backend};
 
@@ -26,6 +27,7 @@ on_every_backend!(
     asking_whether_to_wait_contests_only_when_told_to,
     a_form_that_nobody_else_asked_about_is_not_contested,
     a_form_after_one_that_is_over_is_not_contested,
+    a_form_that_became_an_account_waits_for_nobody,
 );
 
 const PURPOSE: Purpose = Purpose::Registration;
@@ -175,6 +177,29 @@ async fn a_form_after_one_that_is_over_is_not_contested(on: Backend) {
     world.sent(registration(&ada(), 1), at(0)).await;
     world.sent(registration(&ada(), 2), at(15 * MINUTE)).await;
     assert!(!claim(&world, 2, at(15 * MINUTE)).await.contested);
+}
+
+async fn a_form_that_became_an_account_waits_for_nobody(on: Backend) {
+    let world = World::new(on).await;
+    world.sent(registration(&ada(), 1), at(0)).await;
+    let challenge = claim(&world, 1, at(1)).await;
+    assert!(finish(&world, challenge.id, at(1)).await);
+    // Near its end a code is made anew, and a form that waits would go on under it.
+    let near = at(14 * MINUTE);
+    let sent = world.sent(again(&ada(), 2), near).await;
+    assert!(!sent.letter.letter.deliver);
+    assert_eq!(redeem(&world, form_guess(2), near).await, wrong(4));
+
+    let eve = address("eve@example.org");
+    world.sent(registration(&eve, 1), at(0)).await;
+    let first = world.accepted(&eve, PURPOSE, form_guess(1), at(1)).await;
+    let finished = world
+        .challenges
+        .finish_claim(&eve, first.id, client(1), at(1));
+    assert!(finished.await.unwrap());
+    world.sent(registration(&eve, 2), at(MINUTE)).await;
+    let second = world.accepted(&eve, PURPOSE, form_guess(2), at(MINUTE));
+    assert!(!second.await.contested, "nobody else's form was there");
 }
 
 async fn finishing_what_nobody_claimed_changes_nothing(on: Backend) {
