@@ -32,7 +32,7 @@ impl World {
     }
 
     async fn with(settings: &Database) -> Self {
-        let database = shared::Database::new().await;
+        let database = shared::Database::new();
         let users = store(&database.url(), settings);
         users.prepare().await.unwrap();
         Self {
