@@ -4,4 +4,5 @@
 
 mod failover;
 mod network;
+mod once;
 mod server;
