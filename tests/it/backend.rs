@@ -71,6 +71,10 @@ impl Place {
                 ("DATABASE_URL", database.url()),
                 ("REDIS_URL", redis.into()),
                 ("REDIS_KEY_PREFIX", shared::key_prefix()),
+                // A machine that is busy with other tests is no outage.
+                ("DATABASE_CONNECT_TIMEOUT_SECONDS", "10".into()),
+                ("DATABASE_QUERY_TIMEOUT_SECONDS", "10".into()),
+                ("REDIS_TIMEOUT_SECONDS", "5".into()),
             ],
             _folder: None,
             database: Some(database),
