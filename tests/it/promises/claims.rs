@@ -28,6 +28,7 @@ on_every_backend!(
     a_form_that_nobody_else_asked_about_is_not_contested,
     a_form_after_one_that_is_over_is_not_contested,
     a_form_that_became_an_account_waits_for_nobody,
+    a_form_whose_code_was_guessed_at_goes_on_under_another,
 );
 
 const PURPOSE: Purpose = Purpose::Registration;
@@ -200,6 +201,28 @@ async fn a_form_that_became_an_account_waits_for_nobody(on: Backend) {
     world.sent(registration(&eve, 2), at(MINUTE)).await;
     let second = world.accepted(&eve, PURPOSE, form_guess(2), at(MINUTE));
     assert!(!second.await.contested, "nobody else's form was there");
+}
+
+async fn a_form_whose_code_was_guessed_at_goes_on_under_another(on: Backend) {
+    let world = World::new(on).await;
+    let first = world.sent(registration(&ada(), 1), at(0)).await;
+    for tries_left in (0..5).rev() {
+        assert_eq!(
+            redeem(&world, form_guess(9), at(1)).await,
+            wrong(tries_left)
+        );
+    }
+    let second = world.sent(again(&ada(), 2), at(MINUTE)).await;
+    assert_eq!(second.id, first.id);
+    assert_eq!(second.expires_at, at(16 * MINUTE));
+    assert_eq!(second.letter.version, first.letter.version + 1);
+    assert_eq!(
+        redeem(&world, form_guess(1), at(MINUTE)).await,
+        wrong(4),
+        "the one that was guessed at"
+    );
+    let form = claim(&world, 2, at(MINUTE)).await.registration;
+    assert_eq!(form.unwrap().password.0, "hash 1");
 }
 
 async fn finishing_what_nobody_claimed_changes_nothing(on: Backend) {
