@@ -25,17 +25,57 @@ use crate::model::limit::{Pace, after};
 use crate::model::outbox::{DueCode, DueLetter, LEASE};
 use crate::store::{Admitted, Challenges, Error, Open, Opened, Redeemed, Want};
 
-static ADMIT: Step = step!("", "challenges/prelude.lua", "challenges/admit.lua");
-static WOULD_WAIT: Step = step!("", "challenges/prelude.lua", "challenges/would_wait.lua");
-static CONTEST: Step = step!("", "challenges/prelude.lua", "challenges/contest.lua");
+// Each after the files whose words it uses.
+static ADMIT: Step = step!(
+    "",
+    "challenges/start.lua",
+    "challenges/rate.lua",
+    "challenges/admit.lua"
+);
+static WOULD_WAIT: Step = step!(
+    "",
+    "challenges/start.lua",
+    "challenges/budget.lua",
+    "challenges/rate.lua",
+    "challenges/record.lua",
+    "challenges/sends.lua",
+    "challenges/would_wait.lua"
+);
+static CONTEST: Step = step!(
+    "",
+    "challenges/start.lua",
+    "challenges/record.lua",
+    "challenges/contest.lua"
+);
 static RESERVE_PASSWORD_TRY: Step = step!(
     "",
-    "challenges/prelude.lua",
+    "challenges/start.lua",
+    "challenges/budget.lua",
     "challenges/reserve_password_try.lua"
 );
-static OPEN: Step = step!("", "challenges/prelude.lua", "challenges/open.lua");
-static REDEEM: Step = step!("", "challenges/prelude.lua", "challenges/redeem.lua");
-static FINISH_CLAIM: Step = step!("", "challenges/prelude.lua", "challenges/finish_claim.lua");
+static OPEN: Step = step!(
+    "",
+    "challenges/start.lua",
+    "challenges/budget.lua",
+    "challenges/rate.lua",
+    "challenges/record.lua",
+    "challenges/sends.lua",
+    "challenges/open.lua"
+);
+static REDEEM: Step = step!(
+    "",
+    "challenges/start.lua",
+    "challenges/budget.lua",
+    "challenges/rate.lua",
+    "challenges/record.lua",
+    "challenges/redeem.lua"
+);
+static FINISH_CLAIM: Step = step!(
+    "",
+    "challenges/start.lua",
+    "challenges/record.lua",
+    "challenges/finish_claim.lua"
+);
 /// Makes room, so it is done where there is none.
 static FORGET: Step = step!("allow-oom", "challenges/forget.lua");
 
@@ -111,7 +151,7 @@ impl Challenges for Redis {
             .map(|(key, factor)| (key, rate.times(factor)))
             .map(|(key, rate)| (key, rate.pace(rate)))
             .unzip();
-        let asked = self.arguments(now, Admission { paces });
+        let asked = arguments(Terms::default(), now, Admission { paces });
         let (wait, known): (u64, bool) = self.link.run(&ADMIT, &keys, &asked).await?;
         Ok(match wait {
             0 => Admitted::Yes { known },
@@ -136,14 +176,18 @@ impl Challenges for Redis {
             keys.mailbox(),
             keys.place.service("code"),
         ];
-        let asked = self.arguments(now, Waiting { client, contests });
+        let asked = arguments(
+            Terms::of_opening(&self.rules),
+            now,
+            Waiting { client, contests },
+        );
         let wait: Option<u64> = self.link.run(&WOULD_WAIT, &keys, &asked).await?;
         Ok(wait.map(Duration::from_micros))
     }
 
     async fn contest(&self, address: &EmailAddress, now: Timestamp) -> Result<(), Error> {
         let keys = [AddressKeys::new(&self.prefix, address).challenge(Purpose::Registration)];
-        let asked = self.arguments(now, ());
+        let asked = arguments(Terms::of_records(&self.rules), now, ());
         self.link.run(&CONTEST, &keys, &asked).await
     }
 
@@ -153,7 +197,7 @@ impl Challenges for Redis {
         now: Timestamp,
     ) -> Result<Option<Duration>, Error> {
         let keys = [AddressKeys::new(&self.prefix, address).passwords()];
-        let asked = self.arguments(now, ());
+        let asked = arguments(Terms::of_passwords(&self.rules), now, ());
         let wait: Option<u64> = self.link.run(&RESERVE_PASSWORD_TRY, &keys, &asked).await?;
         Ok(wait.map(Duration::from_micros))
     }
@@ -183,7 +227,7 @@ impl Challenges for Redis {
             letter: outbox::written(&open.letter, address, purpose),
             leased_until: after(now, LEASE).as_microsecond(),
         };
-        let asked = self.arguments(now, opening);
+        let asked = arguments(Terms::of_opening(&self.rules), now, opening);
         let answer: (String, u64, Fields) = self.link.run(&OPEN, &keys, &asked).await?;
         let (what, wait, fields) = answer;
         let wait = Duration::from_micros(wait);
@@ -235,7 +279,7 @@ impl Challenges for Redis {
             admits,
             account,
         };
-        let asked = self.arguments(now, guessing);
+        let asked = arguments(Terms::of_guessing(&self.rules), now, guessing);
         let answer: (String, u64, Fields) = self.link.run(&REDEEM, &keys, &asked).await?;
         let (what, number, fields) = answer;
         let wait = Duration::from_micros(number);
@@ -260,7 +304,11 @@ impl Challenges for Redis {
         now: Timestamp,
     ) -> Result<bool, Error> {
         let keys = [AddressKeys::new(&self.prefix, address).challenge(Purpose::Registration)];
-        let asked = self.arguments(now, Finishing { client: by, id });
+        let asked = arguments(
+            Terms::of_records(&self.rules),
+            now,
+            Finishing { client: by, id },
+        );
         self.link.run(&FINISH_CLAIM, &keys, &asked).await
     }
 
@@ -293,17 +341,16 @@ impl Challenges for Redis {
 }
 
 impl Redis {
-    /// What every step on challenges is given: the rules, and what is asked.
-    fn arguments(&self, now: Timestamp, what: impl Serialize) -> [Vec<u8>; 2] {
-        let now = now.as_microsecond();
-        let rules = json(&Terms::of(&self.rules));
-        [rules.into(), json(&Asked { now, what }).into()]
-    }
-
     fn outbox(&self) -> Outbox<'_> {
         Outbox {
             link: &self.link,
             prefix: &self.prefix,
         }
     }
+}
+
+/// What a step on challenges is given: the rules that it goes by, and what is asked.
+fn arguments(rules: Terms, now: Timestamp, what: impl Serialize) -> [Vec<u8>; 2] {
+    let now = now.as_microsecond();
+    [json(&rules).into(), json(&Asked { now, what }).into()]
 }
