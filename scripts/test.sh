@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test, on a Debian or Ubuntu machine that has Rust and a C compiler: installs what else
-# is missing, and ends with 0 only if every test of every step passed.
+# is missing, and ends with 0 only if every test of every step passed. PostgreSQL and Redis are started
+# by the tests themselves, on free ports; a server that happens to run is left alone.
 #
 # Usage: scripts/test.sh. KILL_ROUNDS=500 makes the kill -9 test longer.
 set -euo pipefail
@@ -29,12 +30,21 @@ command -v curl >/dev/null || packages+=(curl ca-certificates)
 command -v python3 >/dev/null || packages+=(python3)
 # Debian splits venv off Python; what it lacks there is this module.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+command -v redis-server >/dev/null || packages+=(redis-server)
+if ! command -v initdb >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+    packages+=(postgresql)
+fi
 if ((${#packages[@]})); then
     as_root=()
     [[ $(id -u) == 0 ]] || as_root=(sudo)
     echo "installing ${packages[*]}"
     "${as_root[@]}" apt-get update -qq
+    # Debian starts a server when it installs one; this policy forbids that for the moment.
+    policy=/usr/sbin/policy-rc.d
+    if [[ -e $policy ]]; then policy=''; fi
+    [[ -z $policy ]] || printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    [[ -z $policy ]] || "${as_root[@]}" rm "$policy"
 else
     echo 'nothing is missing'
 fi
@@ -44,16 +54,29 @@ ended
 export INSTA_UPDATE=no
 log=target/test.log
 mkdir -p target
-begins 'unit and integration tests'
-if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --no-fail-fast 2>&1 | tee "$log"
-    counts=$(grep -E '^ +Summary \[' "$log" | tail -n 1 | sed 's/^ *//')
-else
-    # Runs the same tests, one binary after the other; building nextest would take longer than it saves.
-    cargo test --locked --no-fail-fast --lib --bins --tests 2>&1 | tee "$log"
-    counts=$(awk '/^test result:/ { passed += $4; failed += $6 } END { print passed " passed, " failed " failed" }' "$log")
-fi
-ended "$counts"
+# tests NAME ARGUMENT…: some of the tests, with servers around them that they share.
+tests() {
+    begins "$1"
+    shift
+    if cargo nextest --version >/dev/null 2>&1; then
+        "$servers" cargo nextest run --locked --no-fail-fast "$@" 2>&1 | tee -a "$log"
+        counts=$(grep -E '^ +Summary \[' "$log" | tail -n 1 | sed 's/^ *//')
+    else
+        # Runs the same tests, one binary after the other; building nextest would take longer than it saves.
+        [[ $* == --test* ]] || set -- --lib --bins --tests "$@"
+        "$servers" cargo test --locked --no-fail-fast "$@" 2>&1 | tee -a "$log"
+        counts=$(awk '/^test result:/ { passed += $4; failed += $6 } END { print passed " passed, " failed " failed so far" }' "$log")
+    fi
+    ended "$counts"
+}
+: >"$log"
+begins 'servers for the tests'
+cargo build --locked --example with_servers
+servers=target/debug/examples/with_servers
+ended
+tests 'unit and integration tests'
+# The stories again, with everything in PostgreSQL and Redis.
+TEST_STORES=servers tests 'the stories on servers' --test it -- --skip promises::
 
 begins 'examples in the documentation'
 cargo test --locked --doc

@@ -23,6 +23,7 @@ pub struct Database {
 impl Database {
     pub async fn new() -> Self {
         let shared = shared::Database::new();
+        shared.make().await;
         Self {
             folder: Folder::new(),
             superuser: shared.superuser().await,

@@ -10,6 +10,7 @@ use crate::world::{settings, store};
 /// A database with the schema in it.
 async fn migrated() -> shared::Database {
     let database = shared::Database::new();
+    database.make().await;
     let store = store(&database.url(), &settings());
     store.prepare().await.unwrap();
     database

@@ -33,6 +33,7 @@ impl World {
 
     async fn with(settings: &Database) -> Self {
         let database = shared::Database::new();
+        database.make().await;
         let users = store(&database.url(), settings);
         users.prepare().await.unwrap();
         Self {
