@@ -34,6 +34,8 @@ command -v redis-server >/dev/null || packages+=(redis-server)
 if ! command -v initdb >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
     packages+=(postgresql)
 fi
+# Debian keeps it where only root's shell looks.
+[[ -x /usr/sbin/pgbouncer ]] || command -v pgbouncer >/dev/null || packages+=(pgbouncer)
 if ((${#packages[@]})); then
     as_root=()
     [[ $(id -u) == 0 ]] || as_root=(sudo)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aidlc_auth::config::Database;
-use aidlc_auth::store::Store as _;
+use aidlc_auth::store::{Created, Store as _, Users as _};
 use tokio_postgres::Client;
 
-use crate::servers::{Postgres, Wanted};
-use crate::world::{number, settings, store, unavailable};
+use crate::servers::{Pooler, Postgres, Wanted};
+use crate::world::{ada, number, settings, store, unavailable};
 
 const OURS: &str = "FROM pg_stat_activity WHERE application_name = 'aidlc-auth'";
 
@@ -265,4 +265,44 @@ async fn those_who_go_away_from_a_server_that_hangs_free_their_connections() {
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_worked_with_when_it_is_told_of() {
+    let server = Postgres::start();
+    let url = server.database().await;
+    let database = url.rsplit('/').next().unwrap();
+    let pooler = Pooler::before(&server, 2);
+    // As it comes, it prepares and sets, which no pooler passes on: that is said.
+    let why = unavailable(store(&pooler.url(database), &settings()).prepare().await);
+    for words in [
+        "set DATABASE_PREPARED_STATEMENTS=false",
+        "DATABASE_PREPARED_STATEMENTS=false로",
+    ] {
+        assert!(why.contains(words), "{why}");
+    }
+    let settings = Database {
+        prepared_statements: false,
+        ..settings()
+    };
+    let store = Arc::new(store(&pooler.url(database), &settings));
+    store.prepare().await.unwrap();
+    let calls: Vec<_> = (1..=100)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let (user, audit) = ada(n);
+                let written = store.create(&user, &audit).await.unwrap();
+                assert_eq!(written, Created::Written);
+                assert_eq!(store.find(&user.email).await.unwrap(), Some(user));
+                store.check().await.unwrap();
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    let superuser = server.superuser(database).await;
+    let connections = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth'";
+    assert!(number(&superuser, connections).await <= 2);
 }

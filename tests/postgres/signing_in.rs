@@ -9,6 +9,8 @@ use aidlc_auth::store::Store as _;
 use aidlc_auth::store::postgres::Postgres as Store;
 use aidlc_auth::store::postgres::credentials::{Credentials, Login};
 use async_trait::async_trait;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::servers::{PASSWORD, Postgres, Proxy, USER, Wanted};
 use crate::world::{settings, store, unavailable};
@@ -119,6 +121,74 @@ async fn what_is_refused_is_explained() {
         for words in [english, korean] {
             assert!(why.contains(words), "{place}: {why}");
         }
+    }
+}
+
+/// A server that refuses everyone in these words.
+async fn refusing(code: &str, message: &str, routine: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut fields = Vec::new();
+    for (field, text) in [
+        ('S', "치명적오류"),
+        ('V', "FATAL"),
+        ('C', code),
+        ('M', message),
+        ('R', routine),
+    ] {
+        fields.extend([field.to_string().as_bytes(), text.as_bytes(), b"\0"].concat());
+    }
+    fields.push(0);
+    let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+    let answer = [b"E", &length[..], &fields].concat();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut greeting = [0; 1024];
+            let _ = client.read(&mut greeting).await;
+            let _ = client.write_all(&answer).await;
+        }
+    });
+    format!("postgres://auth:auth@127.0.0.1:{port}/a?sslmode=disable")
+}
+
+#[tokio::test]
+async fn a_server_may_speak_korean() {
+    let message = "호스트 \"10.0.12.203\", 사용자 \"postgres\", 데이터베이스 \"a\", 암호화 안 함 연결에 대한 설정이 pg_hba.conf 파일에 없습니다";
+    let url = refusing("28000", message, "ClientAuthentication").await;
+    let why = refusal(&url).await;
+    for words in [message, "sslmode=require", "TLS로만 받는데"] {
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_while_connecting_passes() {
+    for (code, words) in [
+        ("57P03", "The server starts, stops or fails over"),
+        ("53300", "DATABASE_POOL_SIZE times INSTANCES"),
+        ("08P01", "DATABASE_PREPARED_STATEMENTS=false"),
+        ("XX000", "FATAL"),
+    ] {
+        let url = refusing(code, "no", "nowhere").await;
+        let why = refusal(&url).await;
+        assert!(why.contains(words) || code == "XX000", "{why}");
+        assert!(why.contains(code), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_listens_there_may_be_no_database() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    for mode in ["disable", "prefer", "require"] {
+        let url = format!("postgres://auth:auth@127.0.0.1:{port}/a?sslmode={mode}");
+        let why = refusal(&url).await;
+        assert!(why.contains(&format!("127.0.0.1:{port}")), "{why}");
     }
 }
 

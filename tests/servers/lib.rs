@@ -13,6 +13,7 @@
 mod ask;
 mod certificates;
 mod cluster;
+mod pooler;
 mod port;
 mod postgres;
 mod process;
@@ -24,6 +25,7 @@ pub mod shared;
 
 pub use certificates::{Authority, Certificate};
 pub use cluster::Cluster;
+pub use pooler::Pooler;
 pub use postgres::{Access, PASSWORD, Postgres, USER, Wanted};
 pub use proxy::Proxy;
 pub use redis::{DURABLE, Redis};

@@ -274,7 +274,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// As whom the server runs, where we are root, which it refuses: `nobody`, who is there everywhere.
-fn owner() -> Option<u32> {
+pub(super) fn owner() -> Option<u32> {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     is_root.then(|| {
         let users = fs::read_to_string("/etc/passwd").unwrap();
@@ -284,13 +284,13 @@ fn owner() -> Option<u32> {
     })
 }
 
-fn owned_folder() -> PathBuf {
+pub(super) fn owned_folder() -> PathBuf {
     let folder = server::folder("pg");
     give(&folder, 0o700);
     folder
 }
 
-fn give(path: &Path, mode: u32) {
+pub(super) fn give(path: &Path, mode: u32) {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     if let Some(owner) = owner() {

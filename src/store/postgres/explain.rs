@@ -185,17 +185,9 @@ impl fmt::Display for Reason {
 impl std::error::Error for NotConnected {}
 
 impl NotAnswered {
-    /// Whether the connection ended under the question: on another one it may be answered.
-    pub(super) fn is_lost(&self) -> bool {
-        let Self::Driver(error) = self else {
-            return false;
-        };
-        match error.as_db_error() {
-            Some(told) => {
-                [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(told.code())
-            }
-            None => error.is_closed() || io_error(error).is_some(),
-        }
+    /// Whether it was the connection's fault: on another one the question may be answered.
+    pub(super) fn is_of_the_connection(&self) -> bool {
+        matches!(self, Self::Driver(_)) && !self.leaves_the_connection()
     }
 
     /// Whether the connection is as good as before: the server said no, and means this question only.
@@ -278,7 +270,7 @@ fn will_pass(error: &tokio_postgres::Error) -> bool {
 }
 
 fn of_code(code: &SqlState) -> Option<Words> {
-    let known: [(&SqlState, Words); 16] = [
+    let known: [(&SqlState, Words); 17] = [
         (&SqlState::INVALID_PASSWORD, |words| words.password),
         (&SqlState::INVALID_AUTHORIZATION_SPECIFICATION, |words| {
             words.role
@@ -298,6 +290,7 @@ fn of_code(code: &SqlState) -> Option<Words> {
         (&SqlState::DISK_FULL, |words| words.disk_full),
         (&SqlState::INSUFFICIENT_PRIVILEGE, |words| words.privilege),
         (&SqlState::UNDEFINED_TABLE, |words| words.not_migrated),
+        (&SqlState::PROTOCOL_VIOLATION, |words| words.pooler),
         (&SqlState::FEATURE_NOT_SUPPORTED, |words| words.pooler),
         (&SqlState::INVALID_SQL_STATEMENT_NAME, |words| words.pooler),
         (&SqlState::DUPLICATE_PSTATEMENT, |words| words.pooler),

@@ -75,7 +75,7 @@ async fn bounded<T>(
     match timeout(PATIENCE, work(&mut connection)).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            connection.cut();
+            connection.call_off();
             Err(NotAnswered::Late.into())
         }
     }

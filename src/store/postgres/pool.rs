@@ -56,7 +56,7 @@ impl Pool {
         Ok(self.run(statement, parameters, self.deadline()).await?)
     }
 
-    /// Runs a statement that changes nothing, and once more if the connection was found closed.
+    /// Runs a statement that changes nothing, and once more if its connection had ended or was no good.
     pub(super) async fn read(
         &self,
         statement: &'static str,
@@ -64,7 +64,9 @@ impl Pool {
     ) -> Result<Vec<Row>, Error> {
         let deadline = self.deadline();
         match self.run(statement, parameters, deadline).await {
-            Err(why) if why.is_lost() => Ok(self.run(statement, parameters, deadline).await?),
+            Err(why) if why.is_of_the_connection() => {
+                Ok(self.run(statement, parameters, deadline).await?)
+            }
             outcome => Ok(outcome?),
         }
     }
