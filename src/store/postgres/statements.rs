@@ -45,17 +45,17 @@ macro_rules! statements {
 }
 
 statements! {
-    /// The account at an address. Where there is none, nobody's row with an id of zeros is made
+    /// The account at an address, and whether it is one: where there is none, nobody's row is made
     /// and carried instead, so that it costs as much.
     FIND =
         "WITH found AS MATERIALIZED (SELECT ", user!(), " FROM users
              WHERE email = $1::text AND status <> 'pending_deletion')
-         SELECT ", user!(), " FROM found
+         SELECT ", user!(), ", true AS is_there FROM found
          UNION ALL
          SELECT '00000000-0000-0000-0000-000000000000', 'nobody@example.org', 'nobody@example.org',
              'Nobody at all',
              '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
-             NULL, NULL, NULL, 'active', 0, 0, 0
+             NULL, NULL, NULL, 'active', 0, 0, 0, false
          WHERE NOT EXISTS (SELECT FROM found)";
 
     /// An account by its id.

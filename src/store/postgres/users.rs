@@ -262,8 +262,9 @@ fn left_behind(row: &Row) -> Option<Result<FollowUp, Error>> {
 
 /// The account that a statement looked for, unless it answered with a row of nobody.
 fn found(rows: &[Row]) -> Result<Option<User>, Error> {
-    let found = rows.first().map(user).transpose()?;
-    Ok(found.filter(|user| !user.id.0.is_nil()))
+    let (user, is_there): (User, bool) =
+        only(rows, |row| Ok((read_user(row)?, row.try_get("is_there")?)))?;
+    Ok(is_there.then_some(user))
 }
 
 fn user(row: &Row) -> Result<User, Error> {
