@@ -1,4 +1,5 @@
-//! Measures the service as a process, release build, embedded store, and prints one table. See `benches/README.md`.
+//! Measures the service as a process, release build, on the embedded store and on servers, and prints one
+//! table. See `benches/README.md`.
 //!
 //! `cargo bench --bench service -- [--rounds N] [--seconds N] [--registrations N] [--hash-threads N]`
 
@@ -9,7 +10,11 @@ mod client;
 mod flows;
 mod process;
 mod resources;
+mod servers;
 mod sessions;
+
+use bare::Bare;
+use process::Service;
 
 /// Where the numbers on the command line end up.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +31,10 @@ pub struct Plan {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(at) = arguments.iter().position(|a| a == bare::FLAG) {
-        return bare::serve(arguments[at + 1].clone());
+    if let [flag, port, argument] = &arguments[..]
+        && [bare::CONSTANT, bare::FROM_REDIS].contains(&flag.as_str())
+    {
+        return bare::serve(flag, port, argument);
     }
     let number = |flag: &str, default: usize| {
         let at = arguments.iter().position(|a| a == flag);
@@ -46,9 +53,11 @@ fn main() {
     println!("{:44} {:>14}   what it is", "", "median");
     resources::size();
     resources::start(20);
-    sessions::measure(plan);
-    flows::measure(plan);
+    sessions::measure(&Service::start(&[]), Bare::start, "a constant", plan);
+    flows::measure(&Service::start(&[]), plan);
+    flows::disk(plan);
     resources::memory(plan);
+    servers::measure(plan);
 }
 
 /// One line of the table.

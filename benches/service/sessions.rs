@@ -8,9 +8,8 @@ use crate::{Plan, line, median};
 const CONNECTIONS: usize = 64;
 const PATH: &str = "/api/auth/session";
 
-/// Measures and prints.
-pub fn measure(plan: Plan) {
-    let service = Service::start(&[]);
+/// Measures and prints. `bare` starts the other server from the bytes that it has to answer.
+pub fn measure(service: &Service, bare: impl FnOnce(&str) -> Bare, answering: &str, plan: Plan) {
     let mut connection = Connection::to(service.port);
     let tokens: Vec<String> = (0..CONNECTIONS)
         .map(|number| {
@@ -19,7 +18,7 @@ pub fn measure(plan: Plan) {
             service.register(&mut connection, &email, &codes)
         })
         .collect();
-    let bare = Bare::start(&connection.get(PATH, Some(&tokens[0]), 200));
+    let bare = bare(&connection.get(PATH, Some(&tokens[0]), 200));
     let requests: Vec<String> = tokens.iter().map(|token| get(PATH, Some(token))).collect();
 
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -42,7 +41,7 @@ pub fn measure(plan: Plan) {
     line(
         "  a bare axum server",
         format!("{:.0}/s", median(&theirs)),
-        "the same bytes as a constant",
+        &format!("the same bytes as {answering}"),
     );
     line(
         "  ratio",
