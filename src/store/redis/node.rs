@@ -123,10 +123,14 @@ impl Node {
 
     fn judged(&self, error: RedisError, live: &Live) -> Trouble {
         let trouble = Trouble::of(error, &live.server);
-        if trouble.ends_connection() {
-            self.lose(live.id, &trouble.clone().explained());
+        if !trouble.ends_connection() {
+            return trouble;
         }
-        trouble
+        let why = self.lose(live.id, trouble.clone().explained());
+        match trouble {
+            Trouble::Lost(_) => Trouble::Lost(why),
+            refused => refused,
+        }
     }
 
     /// Where it is, as far as known.
@@ -212,8 +216,8 @@ impl Node {
         })
     }
 
-    /// Gives a connection up, unless that was done already.
-    fn lose(&self, id: u64, why: &Error) {
+    /// Gives a connection up, unless that was done already. Says why it was.
+    fn lose(&self, id: u64, why: Error) -> Error {
         let is_lost = self.state.send_if_modified(|state| match state {
             State::Up(live) if live.id == id => {
                 *state = State::Down {
@@ -228,6 +232,11 @@ impl Node {
         });
         if is_lost {
             tracing::warn!("{why}");
+            return why;
+        }
+        match &*self.state.borrow() {
+            State::Down { why: Some(why), .. } => why.clone(),
+            _ => why,
         }
     }
 }
@@ -249,7 +258,7 @@ async fn keep(node: Weak<Node>, id: u64, server: Address, dialled: Dialled) {
         why = watch_over(&node, &server, dialled.connection) => why,
     };
     if let Some(node) = node.upgrade() {
-        node.lose(id, &why);
+        node.lose(id, why);
     }
 }
 
