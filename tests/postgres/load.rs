@@ -118,12 +118,14 @@ impl Load {
         while self.workers.join_next().await.is_some() {}
 
         let superuser = server.superuser(database).await;
-        let record = self.record.lock().unwrap();
-        assert!(record.slowest < ANSWER_MAX, "{:?}", record.slowest);
-        let ids: Vec<_> = record.acknowledged.iter().map(|n| ada(*n).0.id.0).collect();
-        let (count, slowest) = (ids.len(), record.slowest);
-        let refused = record.answers.iter().filter(|it| it.why.is_some()).count();
-        drop(record);
+        let (ids, slowest, refused) = {
+            let record = self.record.lock().unwrap();
+            let ids = record.acknowledged.iter().map(|n| ada(*n).0.id.0);
+            let refused = record.answers.iter().filter(|it| it.why.is_some());
+            (ids.collect::<Vec<_>>(), record.slowest, refused.count())
+        };
+        assert!(slowest < ANSWER_MAX, "{slowest:?}");
+        let count = ids.len();
         let there = "SELECT count(*) FROM users WHERE id = ANY($1)";
         let there: i64 = superuser.query_one(there, &[&ids]).await.unwrap().get(0);
         assert_eq!(

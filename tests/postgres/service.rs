@@ -118,6 +118,9 @@ struct Record {
     served: Vec<(usize, Instant)>,
 }
 
+/// Begins a fault, or ends it.
+type Act<'a> = &'a dyn Fn();
+
 struct Client {
     number: usize,
     token: String,
@@ -222,7 +225,7 @@ async fn every_call_is_answered_in_time_whatever_the_database_does() {
         .await;
     };
     all_served().await;
-    let faults: [(&str, &dyn Fn(), &dyn Fn()); 3] = [
+    let faults: [(&str, Act<'_>, Act<'_>); 3] = [
         ("stopped", &|| world.database.freeze(), &|| {
             world.database.thaw()
         }),

@@ -276,12 +276,15 @@ async fn of_several_servers_the_one_that_writes_is_taken() {
     until_there(&store).await;
 }
 
+/// What is told of a server at a port.
+type Told = fn(u16) -> Login;
+
 /// Keeps a login that changes, as a secret does.
 struct Kept {
-    login: Mutex<fn(u16) -> Login>,
+    login: Mutex<Told>,
     port: u16,
     /// Tells the old one until it is asked again.
-    renewed: Mutex<Option<fn(u16) -> Login>>,
+    renewed: Mutex<Option<Told>>,
     asked: AtomicUsize,
 }
 
