@@ -123,7 +123,7 @@ impl Rate {
         }
     }
 
-    /// The share of one of `count` places that count apart what together they bound; rounded up, so
+    /// The share of one of `count` partitions that count apart what together they bound; rounded up, so
     /// that none is left without.
     pub const fn shared_by(self, count: u32) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! `Challenges` on Redis: each promise is one step of Lua, in `challenges/`, on the keys of one place.
+//! `Challenges` on Redis: each promise is one step of Lua, in `challenges/`, on the keys of one partition.
 //!
 //! The steps speak the arithmetic of `model/limit.rs` and the state machine of `model/challenge.rs`;
 //! that they agree with them is a test. What is left for here: which keys, which words, and what the
@@ -174,7 +174,7 @@ impl Challenges for Redis {
             keys.challenge(purpose),
             keys.sends(purpose),
             keys.mailbox(),
-            keys.place.service("code"),
+            keys.partition.service("code"),
         ];
         let asked = arguments(
             Terms::of_opening(&self.rules),
@@ -210,9 +210,9 @@ impl Challenges for Redis {
             keys.sends(purpose),
             keys.mailbox(),
             keys.passwords(),
-            keys.place.service("code"),
-            keys.place.outbox(),
-            keys.place.letters(),
+            keys.partition.service("code"),
+            keys.partition.outbox(),
+            keys.partition.letters(),
         ];
         let form = open.ask.registration.as_ref();
         let opening = Opening {
@@ -262,7 +262,7 @@ impl Challenges for Redis {
         let keys = [
             keys.challenge(purpose),
             keys.guesses(),
-            keys.place.service("guess"),
+            keys.partition.service("guess"),
         ];
         let (admits, account) = match guess.admits {
             Admits::Owner => ("owner", None),

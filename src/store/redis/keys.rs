@@ -1,8 +1,9 @@
 //! What keys are called, and which of them stand together.
 //!
 //! A cluster keeps keys together that share a hash tag, the part in braces, and a step may touch only
-//! such keys. So everything that one step counts shares one: the sixteen places of addresses, and one
-//! place per client. Which place an address has must never change: its record would be lost with it.
+//! such keys. So everything that one step counts shares one: that of one of sixteen partitions for
+//! addresses, that of the widest network for clients. Which partition an address is in must never
+//! change: its record would be lost with it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -10,33 +11,33 @@ use crate::model::challenge::Purpose;
 use crate::model::email_address::EmailAddress;
 use crate::model::limit::networks;
 
-/// How many places addresses are spread over: more than a cluster usually has servers.
-pub(super) const PLACES: u32 = 16;
+/// How many partitions addresses are spread over: more than a cluster usually has servers.
+pub(super) const PARTITIONS: u32 = 16;
 
 /// One of the sixteen: with the letters that are owed from there.
 #[derive(PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct Partition {
     base: String,
 }
 
-impl Place {
+impl Partition {
     /// All of them, in order.
     pub(super) fn all(prefix: &str) -> Vec<Self> {
-        (0..PLACES)
-            .map(|place| Self::numbered(prefix, place))
+        (0..PARTITIONS)
+            .map(|partition| Self::numbered(prefix, partition))
             .collect()
     }
 
-    /// The place of an address: that of its mailbox, whose budget its aliases share.
+    /// The partition of an address: that of its mailbox, whose budget its aliases share.
     pub(super) fn of(prefix: &str, address: &EmailAddress) -> Self {
         let hash = fnv_1a(address.mailbox().as_bytes());
         // By its upper bits, which every byte has been mixed into.
-        Self::numbered(prefix, hash >> (u32::BITS - PLACES.ilog2()))
+        Self::numbered(prefix, hash >> (u32::BITS - PARTITIONS.ilog2()))
     }
 
-    fn numbered(prefix: &str, place: u32) -> Self {
+    fn numbered(prefix: &str, partition: u32) -> Self {
         Self {
-            base: format!("{prefix}{{p{place}}}:"),
+            base: format!("{prefix}{{p{partition}}}:"),
         }
     }
 
@@ -50,7 +51,7 @@ impl Place {
         format!("{}letters", self.base)
     }
 
-    /// This place's share of a ceiling of the service.
+    /// This partition's share of a ceiling of the service.
     pub(super) fn service(&self, what: &str) -> String {
         format!("{}service:{what}", self.base)
     }
@@ -64,19 +65,19 @@ impl Place {
 /// The keys of one address.
 pub(super) struct AddressKeys<'a> {
     address: &'a EmailAddress,
-    pub(super) place: Place,
+    pub(super) partition: Partition,
 }
 
 impl<'a> AddressKeys<'a> {
     pub(super) fn new(prefix: &str, address: &'a EmailAddress) -> Self {
         Self {
             address,
-            place: Place::of(prefix, address),
+            partition: Partition::of(prefix, address),
         }
     }
 
     pub(super) fn challenge(&self, purpose: Purpose) -> String {
-        self.place.challenge(self.address.normal(), purpose)
+        self.partition.challenge(self.address.normal(), purpose)
     }
 
     pub(super) fn sends(&self, purpose: Purpose) -> String {
@@ -92,7 +93,7 @@ impl<'a> AddressKeys<'a> {
     }
 
     pub(super) fn mailbox(&self) -> String {
-        format!("{}mailbox:{}", self.place.base, self.address.mailbox())
+        format!("{}mailbox:{}", self.partition.base, self.address.mailbox())
     }
 
     /// Every record of the address.
@@ -108,20 +109,20 @@ impl<'a> AddressKeys<'a> {
     }
 
     fn budget(&self, what: &str) -> String {
-        format!("{}{what}:{}", self.place.base, self.address.normal())
+        format!("{}{what}:{}", self.partition.base, self.address.normal())
     }
 }
 
 /// The keys that a client is counted under, closest network first, with how many times as much each
-/// may. They share the place of the widest one.
+/// may. They share the tag of the widest one.
 pub(super) fn client_keys(prefix: &str, what: &str, client: IpAddr) -> Vec<(String, u32)> {
-    let place = match client {
+    let widest = match client {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).to_string()
         }
     };
-    let key = |network| format!("{prefix}{{c:{place}}}:{what}:{network}");
+    let key = |network| format!("{prefix}{{c:{widest}}}:{what}:{network}");
     let networks = networks(client).into_iter();
     networks
         .map(|(network, factor)| (key(network), factor))
@@ -150,17 +151,23 @@ mod tests {
     }
 
     #[test]
-    fn everything_of_an_address_stands_in_one_place() {
+    fn everything_of_an_address_is_in_one_partition() {
         for typed in ["ada@example.org", "{}@example.org", "a}b{c+}{@example.org"] {
             let address = address(typed);
             let keys = AddressKeys::new("auth:", &address);
             let mut all = keys.challenges();
             all.extend(keys.budgets());
-            all.extend([keys.place.outbox(), keys.place.letters()]);
-            all.extend([keys.place.service("code"), keys.place.service("guess")]);
-            let place = tag(&all[0]).to_owned();
-            assert!(place.starts_with('p'), "{typed}: {place}");
-            assert!(all.iter().all(|key| tag(key) == place), "{typed}: {all:?}");
+            all.extend([keys.partition.outbox(), keys.partition.letters()]);
+            all.extend([
+                keys.partition.service("code"),
+                keys.partition.service("guess"),
+            ]);
+            let partition = tag(&all[0]).to_owned();
+            assert!(partition.starts_with('p'), "{typed}: {partition}");
+            assert!(
+                all.iter().all(|key| tag(key) == partition),
+                "{typed}: {all:?}"
+            );
             let count = all.len();
             all.sort();
             all.dedup();
@@ -169,13 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn aliases_share_a_place_and_addresses_are_spread() {
-        let place = |typed: &str| Place::of("", &address(typed)).base;
-        assert_eq!(place("a.da+shop@example.org"), place("ada@example.org"));
-        let mut counts = [0; PLACES as usize];
+    fn aliases_share_a_partition_and_addresses_are_spread() {
+        let partition = |typed: &str| Partition::of("", &address(typed)).base;
+        assert_eq!(
+            partition("a.da+shop@example.org"),
+            partition("ada@example.org")
+        );
+        let mut counts = [0; PARTITIONS as usize];
         for n in 0..1600 {
-            let place = place(&format!("user{n}@example.org"));
-            let number: usize = tag(&place)[1..].parse().unwrap();
+            let partition = partition(&format!("user{n}@example.org"));
+            let number: usize = tag(&partition)[1..].parse().unwrap();
             counts[number] += 1;
         }
         assert!(
@@ -186,17 +196,17 @@ mod tests {
 
     /// Anything else here, and codes that were mailed by the release before are not found by this one.
     #[test]
-    fn places_are_those_of_every_release() {
-        let place = |typed: &str| Place::of("aidlc-auth:", &address(typed)).base;
-        assert_eq!(place("ada@example.org"), "aidlc-auth:{p13}:");
-        assert_eq!(place("eve@example.org"), "aidlc-auth:{p0}:");
+    fn partitions_are_those_of_every_release() {
+        let partition = |typed: &str| Partition::of("aidlc-auth:", &address(typed)).base;
+        assert_eq!(partition("ada@example.org"), "aidlc-auth:{p13}:");
+        assert_eq!(partition("eve@example.org"), "aidlc-auth:{p0}:");
         // The vectors of the algorithm's authors.
         assert_eq!(fnv_1a(b""), 0x811c_9dc5);
         assert_eq!(fnv_1a(b"foobar"), 0xbf9c_f968);
     }
 
     #[test]
-    fn all_networks_of_a_client_stand_in_one_place() {
+    fn all_networks_of_a_client_stand_together() {
         let keys = |client: &str| client_keys("auth:", "code", client.parse().unwrap());
         assert_eq!(
             keys("192.0.2.1"),

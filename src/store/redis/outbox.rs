@@ -1,4 +1,4 @@
-//! The outbox on Redis: sixteen places owe letters, and whoever looks for some asks all of them.
+//! The outbox on Redis: letters are owed in sixteen partitions, and whoever looks for some asks all.
 //!
 //! In each, a sorted set says which letters are due when, and a hash keeps them. A letter is looked at
 //! before it is leased, so that what a newer release wrote is left for it and holds up no other. Only
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::json;
-use super::keys::Place;
+use super::keys::Partition;
 use super::link::Link;
 use super::record::{self, Fields};
 use super::step::{Step, step};
@@ -30,7 +30,7 @@ static LETTERS_DONE: Step = step!("allow-oom", "outbox/letters_done.lua");
 static LETTER_FAILED: Step = step!("allow-oom", "outbox/letter_failed.lua");
 static SWEEP: Step = step!("allow-oom", "outbox/sweep.lua");
 
-/// The letters of all places.
+/// The letters of all partitions.
 pub(super) struct Outbox<'a> {
     pub(super) link: &'a Link,
     pub(super) prefix: &'a str,
@@ -46,8 +46,8 @@ struct Entry {
 
 /// A letter that is due, and nobody's yet.
 struct Due {
-    /// Where among [`Place::all`].
-    place: usize,
+    /// Where among [`Partition::all`].
+    partition: usize,
     id: String,
     since: i64,
     /// The key of the record that its code is in.
@@ -65,7 +65,7 @@ pub(super) fn written(letter: &Letter, address: &EmailAddress, purpose: Purpose)
 }
 
 impl Outbox<'_> {
-    /// Leases the letters that are overdue longest, wherever they are owed. A place that cannot be
+    /// Leases the letters that are overdue longest, wherever they are owed. A partition that cannot be
     /// reached hides none of the others'.
     pub(super) async fn take(&self, most: u32, now: Timestamp) -> Result<Vec<DueLetter>, Error> {
         let (mut taken, mut trouble) = (Vec::new(), None);
@@ -73,11 +73,14 @@ impl Outbox<'_> {
             let due = self
                 .due(most as usize - taken.len(), now, &mut trouble)
                 .await;
-            if due.is_empty() {
+            let seen = due.len();
+            let leased = self.lease(due, now, &mut trouble).await;
+            let is_done = leased.len() == seen;
+            taken.extend(leased);
+            // Where another process was quicker, there may be more behind what was seen.
+            if is_done {
                 break;
             }
-            // Where another process was quicker, there may be more behind what was seen.
-            taken.extend(self.lease(due, now, &mut trouble).await);
         }
         match trouble {
             Some(error) if taken.is_empty() => Err(error),
@@ -91,9 +94,10 @@ impl Outbox<'_> {
 
     /// The letters that are overdue longest, in that order.
     async fn due(&self, most: usize, now: Timestamp, trouble: &mut Option<Error>) -> Vec<Due> {
-        let places = Place::all(self.prefix);
-        let looks = places.iter().enumerate();
-        let looks = join_all(looks.map(|(n, place)| self.due_in(n, place, most, now))).await;
+        let partitions = Partition::all(self.prefix);
+        let looks = partitions.iter().enumerate();
+        let looks =
+            join_all(looks.map(|(n, partition)| self.due_in(n, partition, most, now))).await;
         let mut due = gather(looks, trouble);
         due.sort_by_key(|due| due.since);
         due.truncate(most);
@@ -103,11 +107,11 @@ impl Outbox<'_> {
     async fn due_in(
         &self,
         number: usize,
-        place: &Place,
+        partition: &Partition,
         most: usize,
         now: Timestamp,
     ) -> Result<Vec<Due>, Error> {
-        let keys = [place.outbox(), place.letters()];
+        let keys = [partition.outbox(), partition.letters()];
         let (mut due, mut seen) = (Vec::new(), 0);
         loop {
             let arguments = [now.as_microsecond(), seen as i64, most as i64].map(decimal);
@@ -119,10 +123,10 @@ impl Outbox<'_> {
                 // What a newer release wrote is left for it.
                 let (_, _, _, entry) = read(&text)?;
                 Some(Due {
-                    place: number,
+                    partition: number,
                     id,
                     since: since as i64,
-                    challenge: place.challenge(&entry.address, entry.purpose),
+                    challenge: partition.challenge(&entry.address, entry.purpose),
                 })
             }));
             if is_all || due.len() >= most {
@@ -142,13 +146,14 @@ impl Outbox<'_> {
             .zip(&due)
             .filter_map(|(n, due)| Some((due.id.parse().ok()?, n)))
             .collect();
-        let mut by_place: HashMap<usize, Vec<Due>> = HashMap::new();
+        let mut by_partition: HashMap<usize, Vec<Due>> = HashMap::new();
         for due in due {
-            by_place.entry(due.place).or_default().push(due);
+            by_partition.entry(due.partition).or_default().push(due);
         }
-        let places = Place::all(self.prefix);
-        let leases = by_place.iter();
-        let leases = leases.map(|(place, due)| self.lease_in(&places[*place], due, now));
+        let partitions = Partition::all(self.prefix);
+        let leases = by_partition.iter();
+        let leases =
+            leases.map(|(partition, due)| self.lease_in(&partitions[*partition], due, now));
         let mut leased = gather(join_all(leases).await, trouble);
         leased.sort_by_key(|letter| order.get(&letter.letter.id).copied());
         leased
@@ -156,11 +161,11 @@ impl Outbox<'_> {
 
     async fn lease_in(
         &self,
-        place: &Place,
+        partition: &Partition,
         due: &[Due],
         now: Timestamp,
     ) -> Result<Vec<DueLetter>, Error> {
-        let mut keys = vec![place.outbox(), place.letters()];
+        let mut keys = vec![partition.outbox(), partition.letters()];
         keys.extend(due.iter().map(|due| due.challenge.clone()));
         let mut arguments = vec![
             decimal(now.as_microsecond()),
@@ -176,13 +181,13 @@ impl Outbox<'_> {
 
     /// Strikes letters out.
     pub(super) async fn done(&self, letters: &[DueLetter]) -> Result<(), Error> {
-        let mut by_place: HashMap<Place, Vec<Vec<u8>>> = HashMap::new();
+        let mut by_partition: HashMap<Partition, Vec<Vec<u8>>> = HashMap::new();
         for due in letters {
-            let ids = by_place.entry(self.place_of(due)).or_default();
+            let ids = by_partition.entry(self.partition_of(due)).or_default();
             ids.push(due.letter.id.to_string().into());
         }
-        let strikes = by_place.iter().map(async |(place, ids)| {
-            let keys = [place.outbox(), place.letters()];
+        let strikes = by_partition.iter().map(async |(partition, ids)| {
+            let keys = [partition.outbox(), partition.letters()];
             self.link.run(&LETTERS_DONE, &keys, ids).await
         });
         join_all(strikes).await.into_iter().collect()
@@ -190,8 +195,8 @@ impl Outbox<'_> {
 
     /// Puts a letter back.
     pub(super) async fn failed(&self, letter: &DueLetter, due: Timestamp) -> Result<(), Error> {
-        let place = self.place_of(letter);
-        let keys = [place.outbox(), place.letters()];
+        let partition = self.partition_of(letter);
+        let keys = [partition.outbox(), partition.letters()];
         let arguments = [
             letter.letter.id.to_string().into(),
             decimal(due.as_microsecond()),
@@ -203,18 +208,18 @@ impl Outbox<'_> {
     /// could read them.
     pub(super) async fn sweep(&self, now: Timestamp, lifetime: Duration) -> Result<u64, Error> {
         let stale = [decimal(now.as_microsecond() - micros_of(lifetime))];
-        let places = Place::all(self.prefix);
-        let sweeps = places.iter().map(async |place| {
-            let keys = [place.outbox(), place.letters()];
+        let partitions = Partition::all(self.prefix);
+        let sweeps = partitions.iter().map(async |partition| {
+            let keys = [partition.outbox(), partition.letters()];
             self.link.run::<u64>(&SWEEP, &keys, &stale).await
         });
         let swept: Result<Vec<u64>, Error> = join_all(sweeps).await.into_iter().collect();
         Ok(swept?.into_iter().sum())
     }
 
-    fn place_of(&self, due: &DueLetter) -> Place {
+    fn partition_of(&self, due: &DueLetter) -> Partition {
         let address = EmailAddress::from_stored(due.address.clone(), due.address.clone());
-        Place::of(self.prefix, &address)
+        Partition::of(self.prefix, &address)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::keys::PLACES;
+use super::keys::PARTITIONS;
 use crate::model::challenge::CLAIM;
 use crate::model::limit::{Budget, Pace, Rate, micros_of};
 use crate::store::{LimitRules, Rules};
@@ -50,7 +50,7 @@ struct Allowance {
     window: i64,
 }
 
-/// One place's share of a ceiling of the service, and what of it those have who yield to others.
+/// One partition's share of a ceiling of the service, and what of it those have who yield to others.
 #[derive(Serialize)]
 struct Ceiling {
     full: Pace,
@@ -122,7 +122,7 @@ impl From<Budget> for Allowance {
 impl Ceiling {
     /// `None` where limits are switched off.
     fn of(rate: Rate, limits: &LimitRules) -> Option<Self> {
-        let share = rate.shared_by(PLACES);
+        let share = rate.shared_by(PARTITIONS);
         limits.enabled.then(|| Self {
             full: share.pace(share),
             yielding: share.less_a_fifth().pace(share),

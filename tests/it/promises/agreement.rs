@@ -63,7 +63,7 @@ enum Act {
 #[derive(Debug, Clone, Copy)]
 struct Whose(usize, usize, usize);
 
-/// Of one mailbox: what bounds the whole service is counted with them in one place.
+/// Of one mailbox: what bounds the whole service is counted with them in one partition.
 const ADDRESSES: [&str; 3] = [
     "ada@example.org",
     "Ada+news@example.org",

@@ -210,7 +210,7 @@ async fn a_full_server_does_nothing_by_half() {
         .await;
 }
 
-/// The keys of a place's outbox, and of its letters.
+/// The keys of a partition's outbox, and of its letters.
 async fn outbox_of(server: &Server, letter: &str) -> (String, String) {
     let keys: Vec<String> = server.ask(&["KEYS", "test:{p*}:letters"]).await;
     for letters in keys {
@@ -257,7 +257,7 @@ async fn letters_of_a_newer_release_are_left_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_that_fails_hides_no_letters_of_others() {
+async fn a_partition_that_fails_hides_no_letters_of_others() {
     let server = Server::start().await;
     let world = &server.world;
     let mut broken = None;
@@ -272,7 +272,7 @@ async fn a_place_that_fails_hides_no_letters_of_others() {
     let () = server.ask(&["SET", &broken, "no sorted set"]).await;
     let taken = world.letters(at(20)).await;
     assert_eq!(taken.len(), 9 - hidden);
-    // But nothing at all is no news, where a place could not be asked.
+    // But nothing at all is no news, where a partition could not be asked.
     let store: &Arc<dyn Challenges> = &world.challenges;
     assert!(store.take_letters(9, at(20)).await.is_err());
 }
