@@ -47,9 +47,12 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), NotStarted> {
 }
 
 /// At `debug` the PostgreSQL driver writes every statement with its values, and among them are
-/// addresses and password hashes: they are in no log, whatever the level.
+/// addresses and password hashes; at `trace` AWS's crates write what they send and receive, and
+/// among that is a role's secret key. They are in no log, whatever the level.
 fn is_fit_to_print(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || !metadata.target().starts_with("tokio_postgres")
+    let tells_all = ["tokio_postgres", "aws_"];
+    let tells_all = |target: &str| tells_all.iter().any(|name| target.starts_with(name));
+    *metadata.level() <= Level::INFO || !tells_all(metadata.target())
 }
 
 /// Logs the line that operators and deploy scripts wait for, the same in both formats.
@@ -153,9 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn no_level_lets_the_values_of_statements_through() {
+    fn no_level_lets_through_what_others_write_without_care() {
         let log = logged(LogFormat::Text, || {
             tracing::debug!(target: "tokio_postgres::query", "with parameters: hunter2");
+            tracing::trace!(target: "aws_smithy_runtime::client", "received: hunter2");
             tracing::info!(target: "tokio_postgres::connection", "NOTICE: all is well");
         });
         assert_eq!(log.lines().count(), 1, "{log}");
