@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use aidlc_auth::model::challenge::Purpose;
 use aidlc_auth::model::outbox::LEASE;
-use aidlc_auth::store::{Challenges, Error, Redeemed, Want};
+use aidlc_auth::store::{Challenges, End, Error, Found, Redeemed, Refresh, Want};
 use redis::FromRedisValue;
 
 use super::world::{
-    MINUTE, World, ada, address, again, at, client, form_guess, guess, later, login, long,
-    registration, rules, wrong,
+    HOUR, MINUTE, World, ada, address, again, at, client, digest, form_guess, guess, later, login,
+    long, registration, rules, snapshot, user_id, wrong,
 };
 use crate::backend::Place;
 use crate::servers::Redis;
@@ -208,6 +208,47 @@ async fn a_full_server_does_nothing_by_half() {
     world
         .accepted(&eve, Purpose::Login, guess(1), at(2 * MINUTE))
         .await;
+}
+
+/// Least privilege that nobody tries is a guess.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_needs_no_more_than_the_documents_say() {
+    let redis = Redis::start();
+    let text = include_str!("../../../docs/scaling.md");
+    let line = text.lines().find(|line| line.starts_with("ACL SETUSER"));
+    let () = redis.command(line.unwrap()).await;
+    let () = redis.command("ACL SETUSER default off").await;
+    let url = redis.url().replace("//", "//aidlc-auth:PASSWORD@");
+    let world = World::at(Place::at_redis(url, "aidlc-auth:"), rules()).await;
+
+    tour(&world).await;
+    let (user, now) = (user_id(1), at(0));
+    world.challenges.sweep(at(HOUR)).await.unwrap();
+    world.challenges.end(&ada()).await.unwrap();
+    let session = world.sign_in(user, 1, now).await;
+    let sessions = &world.sessions;
+    assert_eq!(
+        sessions.find(user, digest(1), now).await.unwrap(),
+        Found::Live(session.clone())
+    );
+    let refresh = Refresh {
+        old: digest(1),
+        successors: vec![digest(2)],
+        generation: 1,
+    };
+    sessions.refresh(user, refresh, now).await.unwrap();
+    sessions.find(user, digest(1), now).await.unwrap();
+    sessions.touch(user, digest(2), at(MINUTE)).await.unwrap();
+    sessions
+        .renew(&snapshot(user, "Ada L.", at(1)))
+        .await
+        .unwrap();
+    assert_eq!(sessions.list(user, at(MINUTE)).await.unwrap().len(), 1);
+    sessions
+        .end(user, End::One(session.id), at(MINUTE))
+        .await
+        .unwrap();
+    world.challenges.check().await.unwrap();
 }
 
 /// The keys of a partition's outbox, and of its letters.
