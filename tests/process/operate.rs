@@ -4,6 +4,8 @@ use serde_json::json;
 
 use crate::world::{Folder, REGISTRATION, SIGN_IN, registration};
 
+mod on_servers;
+
 #[tokio::test]
 async fn a_backup_has_the_accounts_and_nothing_to_sign_in_with() {
     let folder = Folder::new();
