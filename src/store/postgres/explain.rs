@@ -329,7 +329,10 @@ fn of_transport(error: &tokio_postgres::Error) -> Option<Words> {
         ("server does not support TLS", _) => Some(|words| words.no_tls),
         ("password missing", _) => Some(|words| words.password),
         (_, Some(error)) => Some(match error.kind() {
-            _ if tls_error(error).is_some() => |words| words.client_certificate,
+            // In TLS 1.3 a server says only after the handshake that it does not take the client.
+            _ if matches!(tls_error(error), Some(rustls::Error::AlertReceived(_))) => {
+                |words| words.client_certificate
+            }
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                 |words| words.connection_refused
             }
