@@ -1,14 +1,17 @@
 //! Many at the same instant: what must happen once happens once.
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use aidlc_auth::model::challenge::Purpose;
+use aidlc_auth::model::user::{ProfileChange, Status};
 use aidlc_auth::store::{Admitted, Created, Found, Opened, Redeemed, Refresh, Refreshed, Want};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::world::{
-    World, ada, address, at, born, client, digest, form_guess, guess, login, long, registration,
-    user, user_id,
+    World, ada, address, at, audit, born, client, digest, form_guess, guess, login, long,
+    registration, user, user_id,
 };
 use super::{Backend, on_every_backend};
 
@@ -25,6 +28,7 @@ on_every_backend!(
     each_letter_is_taken_by_one_of_32,
     four_spellings_from_32_tasks_are_one_account,
     the_same_account_from_32_tasks_is_written_once,
+    each_of_32_changes_is_counted_and_moves_the_row_on,
 );
 
 /// Runs `count` of the same at once, and gathers what they return.
@@ -244,4 +248,31 @@ async fn the_same_account_from_32_tasks_is_written_once(on: Backend) {
     .await;
     assert_eq!(count(&created, |c| *c == Created::Written), 1);
     assert_eq!(count(&created, |c| *c == Created::AlreadyThere), 31);
+}
+
+async fn each_of_32_changes_is_counted_and_moves_the_row_on(on: Backend) {
+    let world = World::with_accounts(on).await;
+    let before = user(1, &ada(), at(0));
+    world.users.create(&before, &born(&before)).await.unwrap();
+    let changed = volley(32, |n| {
+        let users = world.users.clone();
+        let row = audit(Uuid::from_bytes([n + 1; 16]), at(1));
+        async move {
+            // All at the same instant, and half of them raise the generation.
+            let change = ProfileChange::default();
+            let changed = if n % 2 == 0 {
+                users.set_status(&ada(), Status::Active, &row).await
+            } else {
+                users.change_profile(user_id(1), &change, &row).await
+            };
+            changed.unwrap().unwrap().user
+        }
+    })
+    .await;
+    let instants: HashSet<_> = changed.iter().map(|user| user.updated_at).collect();
+    assert_eq!(instants.len(), 32);
+    let after = world.users.get(before.id).await.unwrap().unwrap();
+    assert_eq!(after.generation, before.generation + 16);
+    assert_eq!(Some(&after.updated_at), instants.iter().max());
+    assert_eq!(world.users.follow_ups(at(2)).await.unwrap().len(), 32);
 }
