@@ -25,6 +25,7 @@ pub mod postgres;
 pub mod redis;
 pub mod schema;
 pub mod sqlite;
+mod statements;
 
 use self::redis::Redis;
 use postgres::Postgres;

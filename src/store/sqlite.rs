@@ -20,6 +20,7 @@ use writer::Writer;
 mod challenges;
 mod migrate;
 mod sessions;
+pub mod statements;
 mod users;
 mod writer;
 

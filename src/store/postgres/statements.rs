@@ -4,20 +4,7 @@
 //!
 //! All name their columns, so that a newer release may add some beside this one.
 
-/// The columns of an account, in the order in which they are read.
-macro_rules! user {
-    () => {
-        "id, email, spelling, full_name, password_hash, language, gender, birth_year, status, generation, \
-         created_at, updated_at"
-    };
-}
-
-/// The columns of a row of the audit trail, in the order in which they are given.
-macro_rules! audit {
-    () => {
-        "id, at, event, outcome, user_id, subject, client, request_id"
-    };
-}
+use crate::store::statements::{audit, statements, user};
 
 /// What goes with every change of an account, `changed`: its audit row ($1 to $7), and under the
 /// same id the follow-up ($8 is the task). Then the account as it is now.
@@ -33,14 +20,6 @@ macro_rules! told_and_followed {
              )
              SELECT ", user!(), " FROM changed"
         )
-    };
-}
-
-macro_rules! statements {
-    ($($(#[$about:meta])* $name:ident = $($part:expr),+;)+) => {
-        $($(#[$about])* pub const $name: &str = concat!($($part),+);)+
-        /// Every one with its name, for a test that prepares each.
-        pub const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
     };
 }
 

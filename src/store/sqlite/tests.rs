@@ -107,6 +107,16 @@ async fn write(store: &Sqlite, sql: &'static str) {
 }
 
 #[tokio::test]
+async fn each_statement_about_accounts_is_understood() {
+    let store = Sqlite::memory(rules()).unwrap();
+    for (name, statement) in statements::ALL {
+        let prepared = store.read(|c| c.prepare(statement).map(drop));
+        prepared.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    assert!(statements::ALL.len() > 10);
+}
+
+#[tokio::test]
 async fn letters_of_a_newer_release_hold_up_no_others() {
     let store = Sqlite::memory(rules()).unwrap();
     for n in 1..=4 {

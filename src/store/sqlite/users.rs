@@ -5,16 +5,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::{Sqlite, instant};
+use super::{Sqlite, instant, statements};
 use crate::model::email_address::EmailAddress;
 use crate::model::language::Language;
 use crate::model::user::{
     FollowUp, FollowUpTask, Gender, PasswordHash, Profile, ProfileChange, Status, User, UserId,
 };
 use crate::store::{AuditRow, Created, Error, Users};
-
-const COLUMNS: &str = "id, email, spelling, full_name, password_hash, language, gender, birth_year, \
-                       status, generation, created_at, updated_at";
 
 /// As many as a sweep works off at a time.
 const FOLLOW_UPS_MAX: usize = 100;
@@ -48,14 +45,7 @@ impl Users for Sqlite {
                 };
                 change.apply_to(&mut user.profile);
                 user.updated_at = user.moved_on(audit.at);
-                // Only what changed: a word that a newer release wrote in another field stays.
-                c.prepare_cached(
-                    "UPDATE users SET updated_at = ?2, full_name = coalesce(?3, full_name),
-                         language = iif(?4, ?5, language), gender = iif(?6, ?7, gender),
-                         birth_year = iif(?8, ?9, birth_year)
-                     WHERE id = ?1",
-                )?
-                .execute((
+                c.prepare_cached(statements::CHANGE_PROFILE)?.execute((
                     id.0.as_bytes(),
                     user.updated_at.as_microsecond(),
                     &change.full_name,
@@ -86,10 +76,7 @@ impl Users for Sqlite {
                 user.status = status;
                 user.generation += 1;
                 user.updated_at = user.moved_on(audit.at);
-                c.prepare_cached(
-                    "UPDATE users SET status = ?2, generation = ?3, updated_at = ?4 WHERE id = ?1",
-                )?
-                .execute((
+                c.prepare_cached(statements::SET_STATUS)?.execute((
                     user.id.0.as_bytes(),
                     status.as_str(),
                     user.generation,
@@ -105,7 +92,7 @@ impl Users for Sqlite {
     }
 
     async fn follow_up_done(&self, id: Uuid) -> Result<(), Error> {
-        let delete = "DELETE FROM follow_ups WHERE id = ?1";
+        let delete = statements::FOLLOW_UP_DONE;
         self.writer
             .run(move |c| c.prepare_cached(delete)?.execute([id.as_bytes()]))
             .await
@@ -128,40 +115,28 @@ impl Users for Sqlite {
         let audited_before = audited_before.as_microsecond();
         self.writer
             .run(move |c| {
-                c.execute("DELETE FROM audit WHERE at < ?1", [audited_before])?;
-                let gone =
-                    "DELETE FROM users WHERE status = 'pending_deletion' AND updated_at < ?1";
-                let count = c.execute(gone, [withdrawn_before])?;
-                // What was to follow from their changes goes with them.
-                let orphans = "DELETE FROM follow_ups WHERE user_id NOT IN (SELECT id FROM users)";
-                c.execute(orphans, [])?;
+                c.execute(statements::ERASE_AUDIT, [audited_before])?;
+                let count = c.execute(statements::ERASE_USERS, [withdrawn_before])?;
+                c.execute(statements::ERASE_FOLLOW_UPS, [])?;
                 Ok(count as u64)
             })
             .await
     }
 }
 
-/// What is read where an address has no account, so that reading takes as long as where it has one.
-const NOBODY: &str = "SELECT zeroblob(16), 'nobody@example.org', 'nobody@example.org', 'Nobody at all',
-    '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
-    NULL, NULL, NULL, 'active', 0, 0, 0";
-
 fn find(c: &Connection, email: &str) -> rusqlite::Result<Option<User>> {
-    let select =
-        format!("SELECT {COLUMNS} FROM users WHERE email = ?1 AND status <> 'pending_deletion'");
     let found = c
-        .prepare_cached(&select)?
+        .prepare_cached(statements::FIND)?
         .query_row([email], user)
         .optional()?;
     if found.is_none() {
-        c.prepare_cached(NOBODY)?.query_row([], user)?;
+        c.prepare_cached(statements::NOBODY)?.query_row([], user)?;
     }
     Ok(found)
 }
 
 fn get(c: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {
-    let select = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
-    c.prepare_cached(&select)?
+    c.prepare_cached(statements::GET)?
         .query_row([id.0.as_bytes()], user)
         .optional()
 }
@@ -201,10 +176,7 @@ fn create(c: &Connection, user: &User, audit: &AuditRow) -> rusqlite::Result<Cre
 }
 
 fn insert(c: &Connection, user: &User) -> rusqlite::Result<()> {
-    let insert = format!(
-        "INSERT INTO users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
-    );
-    c.prepare_cached(&insert)?.execute((
+    c.prepare_cached(statements::CREATE)?.execute((
         user.id.0.as_bytes(),
         user.email.normal(),
         user.email.spelling(),
@@ -235,10 +207,7 @@ fn follow(
             ..audit.clone()
         },
     )?;
-    c.prepare_cached(
-        "INSERT INTO follow_ups (id, user_id, task, created_at) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute((
+    c.prepare_cached(statements::FOLLOW)?.execute((
         audit.id.as_bytes(),
         user.id.0.as_bytes(),
         task.as_str(),
@@ -249,9 +218,7 @@ fn follow(
 }
 
 fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowUp>> {
-    let mut select = c.prepare_cached(
-        "SELECT id, user_id, task FROM follow_ups WHERE created_at < ?1 ORDER BY created_at",
-    )?;
+    let mut select = c.prepare_cached(statements::FOLLOW_UPS)?;
     let rows = select.query_map([before.as_microsecond()], |row| {
         Ok((
             Uuid::from_bytes(row.get(0)?),
@@ -274,11 +241,7 @@ fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowU
 }
 
 fn append(c: &Connection, row: &AuditRow) -> rusqlite::Result<()> {
-    c.prepare_cached(
-        "INSERT INTO audit (id, at, event, outcome, user_id, subject, client, request_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
-    )?
-    .execute((
+    c.prepare_cached(statements::AUDIT)?.execute((
         row.id.as_bytes(),
         row.at.as_microsecond(),
         row.event,
