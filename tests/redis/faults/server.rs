@@ -168,16 +168,17 @@ async fn a_reader_notices_within_a_moment_that_its_server_became_a_replica() {
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
 }
 
-/// One that has everything that its master has.
+/// One that is told of every write, as it is only a while after it has copied what there was.
 async fn replica_of(master: &Redis) -> Redis {
     let replica = Redis::replica_of(master, &[]);
-    loop {
-        let info: String = replica.command("INFO replication").await;
-        if info.contains("master_link_status:up") {
-            return replica;
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
+    let mut admin = master.admin().await;
+    admin.set_response_timeout(Duration::from_secs(30));
+    let mut write = redis::pipe();
+    write.cmd("SET").arg("is-told").arg(1).ignore();
+    write.cmd("WAIT").arg(1).arg(20_000);
+    let (told,): (u8,) = write.query_async(&mut admin).await.unwrap();
+    assert_eq!(told, 1);
+    replica
 }
 
 /// As an idle time-out of the server does it, or an operator.
