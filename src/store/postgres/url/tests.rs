@@ -84,7 +84,7 @@ fn every_way_of_naming_a_server() {
     };
     assert_eq!(
         parse("postgres://%2Fvar%2Frun%2Fpostgresql/a").servers,
-        [socket.clone()]
+        std::slice::from_ref(&socket)
     );
     assert_eq!(
         parse("postgres:///a?host=/var/run/postgresql").servers,
