@@ -66,9 +66,18 @@ impl Place {
             Backend::Cluster => shared::cluster(),
         };
         let database = Database::new();
+        let url = database.url();
+        Self {
+            database: Some(database),
+            ..Self::of_servers(url, redis)
+        }
+    }
+
+    /// On servers, under keys of its own, in a database that is there.
+    pub fn of_servers(database: String, redis: &str) -> Self {
         Self {
             settings: vec![
-                ("DATABASE_URL", database.url()),
+                ("DATABASE_URL", database),
                 ("REDIS_URL", redis.into()),
                 ("REDIS_KEY_PREFIX", shared::key_prefix()),
                 // A machine that is busy with other tests is no outage.
@@ -77,7 +86,7 @@ impl Place {
                 ("REDIS_TIMEOUT_SECONDS", "5".into()),
             ],
             _folder: None,
-            database: Some(database),
+            database: None,
         }
     }
 

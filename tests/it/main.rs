@@ -12,6 +12,7 @@ mod openapi;
 mod problems;
 mod profile;
 mod promises;
+mod round_trips;
 mod send_mail;
 #[path = "../servers/lib.rs"]
 mod servers;

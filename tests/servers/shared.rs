@@ -75,6 +75,12 @@ pub fn cluster() -> &'static str {
     &SHARED_CLUSTER.0
 }
 
+/// The URL of each node of the one cluster.
+pub fn cluster_nodes() -> impl Iterator<Item = String> {
+    let (_, nodes) = cluster().split_once("://").unwrap();
+    nodes.split(',').map(|node| format!("redis://{node}"))
+}
+
 /// What the keys of one test begin with.
 pub fn key_prefix() -> String {
     format!("{}:", Uuid::from_bytes(entropy::random()).simple())

@@ -121,6 +121,12 @@ impl World {
         Self::on(Backend::Memory, &[], shorten).await
     }
 
+    /// At a place of the test's choice.
+    pub async fn at(place: Place) -> Self {
+        let config = config(&place, &[]);
+        Self::begin(place, config, false).await
+    }
+
     /// On the embedded store, or on the servers that the run is about.
     async fn on(
         embedded: Backend,
@@ -130,6 +136,12 @@ impl World {
         let place = Place::on(Backend::chosen().unwrap_or(embedded));
         let mut config = config(&place, settings);
         change(&mut config);
+        // Elsewhere the clock leaps before a pause is over.
+        let pauses = embedded == Backend::File;
+        Self::begin(place, config, pauses).await
+    }
+
+    async fn begin(place: Place, config: Config, pauses: bool) -> Self {
         let stores = place.open(&config, rules(&config)).await;
         place.keep_accounts(&*stores.users).await;
         let surroundings = Surroundings {
@@ -137,8 +149,7 @@ impl World {
             place: Arc::new(place),
             clock: TestClock::new(),
             inbox: Arc::default(),
-            // Elsewhere the clock leaps before a pause is over.
-            pauses: embedded == Backend::File,
+            pauses,
         };
         Self::start(config, surroundings).await
     }
