@@ -8,6 +8,7 @@ mod copies;
 mod equality;
 mod health;
 mod journeys;
+mod keep_audit;
 mod openapi;
 mod problems;
 mod profile;

@@ -145,8 +145,11 @@ impl Users for Counted<dyn Users> {
     }
 
     async fn audit(&self, rows: &[AuditRow]) -> Result<(), Error> {
-        self.steps.audit(rows);
-        self.steps.take("users.audit", self.inner.audit(rows)).await
+        let written = self.steps.take("users.audit", self.inner.audit(rows)).await;
+        if written.is_ok() {
+            self.steps.audit(rows);
+        }
+        written
     }
 
     async fn erase(
