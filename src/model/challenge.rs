@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::model::base64url;
-use crate::model::limit::{after, until};
+use crate::model::limit::{after, micros_of, until};
 use crate::model::user::Registration;
 
 /// A code that is asked for again within this much of its end is replaced: nobody should be mailed
@@ -171,7 +171,9 @@ pub struct CodeRules {
 impl CodeRules {
     /// How much of its time a code must have left to be sent again.
     pub fn resent_with_at_least(self) -> Duration {
-        RESENT_WITH_AT_LEAST.min(self.lifetime / 2)
+        // In whole microseconds, as every store counts.
+        let half = Duration::from_micros(micros_of(self.lifetime).unsigned_abs() / 2);
+        RESENT_WITH_AT_LEAST.min(half)
     }
 }
 
