@@ -9,7 +9,21 @@ cd "$(dirname "$0")/.."
 
 summaries=()
 step=start
-trap 'code=$?; ((code == 0)) || echo "✗ failed: $step" >&2' EXIT
+trap 'code=$?; servers_may_start; ((code == 0)) || echo "✗ failed: $step" >&2' EXIT
+
+# Debian starts a server when it installs one; a policy forbids that for the moment.
+as_root=()
+[[ $(id -u) == 0 ]] || as_root=(sudo)
+policy=''
+no_server_starts() {
+    [[ ! -e /usr/sbin/policy-rc.d ]] || return 0
+    policy=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
+}
+servers_may_start() {
+    [[ -z $policy ]] || "${as_root[@]}" rm -f "$policy"
+    policy=''
+}
 
 # begins NAME, and ended: what a step is called and how long it took.
 begins() {
@@ -37,16 +51,11 @@ fi
 # Debian keeps it where only root's shell looks.
 [[ -x /usr/sbin/pgbouncer ]] || command -v pgbouncer >/dev/null || packages+=(pgbouncer)
 if ((${#packages[@]})); then
-    as_root=()
-    [[ $(id -u) == 0 ]] || as_root=(sudo)
     echo "installing ${packages[*]}"
     "${as_root[@]}" apt-get update -qq
-    # Debian starts a server when it installs one; this policy forbids that for the moment.
-    policy=/usr/sbin/policy-rc.d
-    if [[ -e $policy ]]; then policy=''; fi
-    [[ -z $policy ]] || printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
+    no_server_starts
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
-    [[ -z $policy ]] || "${as_root[@]}" rm "$policy"
+    servers_may_start
 else
     echo 'nothing is missing'
 fi
