@@ -155,7 +155,12 @@ async fn redis_is_as_it_was_wanted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_has_masters_and_replicas() {
     let cluster = Cluster::with(&[("cluster-node-timeout", "1000")]);
-    let client = redis::cluster::ClusterClient::new(vec![cluster.nodes[3].url()]).unwrap();
+    let patience = Duration::from_secs(30);
+    let client = redis::cluster::ClusterClient::builder(vec![cluster.nodes[3].url()])
+        .connection_timeout(patience)
+        .response_timeout(patience)
+        .build()
+        .unwrap();
     let mut link = client.get_async_connection().await.unwrap();
     for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
         let () = redis::cmd("SET")

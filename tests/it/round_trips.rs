@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use crate::backend::{Backend, Place};
-use crate::servers::{Postgres, Redis, Wanted, shared};
+use crate::servers::{Postgres, Redis, Wanted, patient, shared};
 use crate::support::call::Call;
 use crate::support::world::{PASSWORD, World, client};
 
@@ -143,7 +143,10 @@ async fn scattered() -> u32 {
     let mut count = 0;
     for node in shared::cluster_nodes() {
         let client = redis::Client::open(node).unwrap();
-        let mut link = client.get_multiplexed_async_connection().await.unwrap();
+        let mut link = client
+            .get_multiplexed_async_connection_with_config(&patient())
+            .await
+            .unwrap();
         let info = redis::cmd("INFO").arg("errorstats").to_owned();
         let info: String = info.query_async(&mut link).await.unwrap();
         let told = info
@@ -194,7 +197,7 @@ async fn on_a_cluster_the_keys_of_each_step_are_together() {
     let node = shared::cluster_nodes().next().unwrap();
     let mut link = redis::Client::open(node)
         .unwrap()
-        .get_multiplexed_async_connection()
+        .get_multiplexed_async_connection_with_config(&patient())
         .await
         .unwrap();
     let scatter = redis::cmd("MGET").arg(&["a", "b"]).to_owned();

@@ -28,6 +28,6 @@ pub use cluster::Cluster;
 pub use pooler::Pooler;
 pub use postgres::{Access, PASSWORD, Postgres, USER, Wanted};
 pub use proxy::Proxy;
-pub use redis::{DURABLE, Redis};
+pub use redis::{DURABLE, Redis, patient};
 pub use sentinel::Sentinel;
 pub use server::Server;

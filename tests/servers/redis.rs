@@ -3,9 +3,10 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, cmd};
+use redis::{AsyncConnectionConfig, FromRedisValue, cmd};
 
 use super::certificates::Certificate;
 use super::port::Port;
@@ -115,7 +116,10 @@ impl Redis {
     /// A connection that may do everything, past TLS, passwords and proxies.
     pub async fn admin(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.admin_url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        client
+            .get_multiplexed_async_connection_with_config(&patient())
+            .await
+            .unwrap()
     }
 
     /// Gives a command, `CONFIG SET maxmemory 1` for one, and answers what it answers.
@@ -125,6 +129,14 @@ impl Redis {
         command.arg(words.collect::<Vec<_>>());
         command.query_async(&mut self.admin().await).await.unwrap()
     }
+}
+
+/// A machine that is busy with other tests takes longer than the crate waits by itself.
+pub fn patient() -> AsyncConnectionConfig {
+    let patience = Some(Duration::from_secs(30));
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(patience)
+        .set_response_timeout(patience)
 }
 
 /// Writes `redis.conf`.
