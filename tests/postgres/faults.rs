@@ -178,16 +178,16 @@ async fn others_take_all_its_connections() {
     // They come as ours go, until nothing is left; one of ours may be on its way in at any moment.
     let url = world.server.url(&world.database);
     let (mut taken, mut looks_without_ours) = (Vec::new(), 0);
-    while looks_without_ours < 5 {
+    while looks_without_ours < 10 {
         let ended = terminate_ours(&superuser).await;
         looks_without_ours = if ended > 0 { 0 } else { looks_without_ours + 1 };
-        sleep(Duration::from_millis(200)).await;
         while let Ok((client, connection)) =
             tokio_postgres::connect(&url, tokio_postgres::NoTls).await
         {
             tokio::spawn(connection);
             taken.push(client);
         }
+        sleep(Duration::from_millis(50)).await;
     }
     world.is_out(&load, "53300").await;
     drop(taken);
