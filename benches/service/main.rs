@@ -1,7 +1,8 @@
 //! Measures the service as a process, release build, on the embedded store and on servers, and prints one
 //! table. See `benches/README.md`.
 //!
-//! `cargo bench --bench service -- [--rounds N] [--seconds N] [--registrations N] [--hash-threads N]`
+//! `cargo bench --bench service -- [--rounds N] [--seconds N] [--registrations N] [--hash-threads N]
+//! [--servers-only]`
 
 use std::time::Duration;
 
@@ -51,12 +52,14 @@ fn main() {
         hash_threads: number("--hash-threads", 1),
     };
     println!("{:44} {:>14}   what it is", "", "median");
-    resources::size();
-    resources::start(20);
-    sessions::measure(&Service::start(&[]), Bare::start, "a constant", plan);
-    flows::measure(&Service::start(&[]), plan);
-    flows::disk(plan);
-    resources::memory(plan);
+    if !arguments.iter().any(|a| a == "--servers-only") {
+        resources::size();
+        resources::start(20);
+        sessions::measure(&Service::start(&[]), Bare::start, "a constant", plan);
+        flows::measure(&Service::start(&[]), plan);
+        flows::disk(plan);
+        resources::memory(plan);
+    }
     servers::measure(plan);
 }
 
