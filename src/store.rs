@@ -129,6 +129,11 @@ pub enum Error {
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// Writes a record for storing.
+fn json<T: serde::Serialize>(record: &T) -> String {
+    serde_json::to_string(record).expect("records are plain data with text keys")
+}
+
 /// Reads a stored instant.
 fn instant(micros: i64) -> Timestamp {
     // Out of range only if someone wrote into the file; then the nearest there is.

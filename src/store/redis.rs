@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{Error, Rules, Store};
+use super::{Error, Rules, Store, instant, json};
 use crate::config;
 use about::About;
 use link::Link;
@@ -111,18 +111,7 @@ impl Redis {
     }
 }
 
-/// Reads a stored instant, in microseconds.
-fn instant(micros: i64) -> Timestamp {
-    // Out of range only if someone wrote into the store; then the nearest there is.
-    let far = if micros < 0 {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    };
-    Timestamp::from_microsecond(micros).unwrap_or(far)
-}
-
-/// Writes what Lua reads, or keeps unread.
-fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("plain data with text keys")
+/// A number as Lua reads it.
+fn decimal(number: impl std::fmt::Display) -> Vec<u8> {
+    number.to_string().into_bytes()
 }

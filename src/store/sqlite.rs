@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema::{Missing, Schema};
-use super::{Error, Rules, Store, instant};
+use super::{Error, Rules, Store, instant, json};
 use writer::Writer;
 
 mod challenges;
@@ -288,11 +288,6 @@ fn parse<T: serde::de::DeserializeOwned>(json: &str) -> rusqlite::Result<T> {
     serde_json::from_str(json).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
     })
-}
-
-/// Writes a record for storing.
-fn json<T: serde::Serialize>(record: &T) -> String {
-    serde_json::to_string(record).expect("records are plain data with text keys")
 }
 
 #[cfg(test)]

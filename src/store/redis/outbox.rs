@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::json;
 use super::keys::Partition;
 use super::link::Link;
 use super::record::{self, Fields};
 use super::step::{Step, step};
+use super::{decimal, json};
 use crate::model::challenge::{ChallengeId, Purpose};
 use crate::model::email_address::EmailAddress;
 use crate::model::limit::{after, micros_of};
@@ -266,8 +266,4 @@ fn read(text: &str) -> Option<(u32, ChallengeId, u32, Entry)> {
     let version = words.next()?.parse().ok()?;
     let entry = serde_json::from_str(words.next()?).ok()?;
     Some((failures, challenge, version, entry))
-}
-
-fn decimal(number: i64) -> Vec<u8> {
-    number.to_string().into()
 }

@@ -15,8 +15,8 @@ use redis::cmd;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Redis;
 use super::step::{Step, step};
+use super::{Redis, decimal, json};
 use crate::model::device::Device;
 use crate::model::session::{
     Digest, Method, PREDECESSORS_MAX, Predecessor, REFRESH_GRACE, Session, SessionId, Snapshot,
@@ -151,7 +151,7 @@ impl Sessions for Redis {
     }
 
     async fn renew(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let arguments = [micros(snapshot.updated_at), json(snapshot)];
+        let arguments = [micros(snapshot.updated_at), json(snapshot).into()];
         self.step(&RENEW, UserId(snapshot.id), &arguments).await
     }
 
@@ -200,10 +200,6 @@ fn field(kind: u8, digest: Digest) -> Vec<u8> {
     [&[kind][..], &digest.0].concat()
 }
 
-fn decimal(number: impl std::fmt::Display) -> Vec<u8> {
-    number.to_string().into_bytes()
-}
-
 fn micros(at: Timestamp) -> Vec<u8> {
     decimal(at.as_microsecond())
 }
@@ -214,10 +210,6 @@ fn span(span: Duration) -> Vec<u8> {
 
 fn name(id: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(id.0)
-}
-
-fn json(record: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(record).expect("records are plain data with text keys")
 }
 
 /// A session as the steps read it: parts between tabs, of which JSON holds none.
@@ -234,8 +226,8 @@ fn packed(session: &Session, generation: i64) -> Vec<u8> {
         decimal(generation),
         name(session.id).into(),
         micros(session.user.updated_at),
-        json(&session.user),
-        json(&rest),
+        json(&session.user).into(),
+        json(&rest).into(),
     ]
     .join(&b'\t')
 }
