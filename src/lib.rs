@@ -23,5 +23,6 @@ pub mod profile;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod view;
 pub mod work;

@@ -21,9 +21,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+
+use crate::tls;
 
 /// To reach a server. AWS is near: within a region it answers in milliseconds.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -50,22 +49,10 @@ pub struct Http {
 impl Http {
     /// A client that trusts the public certificate authorities and those in the file.
     pub fn new(ca_bundle: Option<&Path>) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        if let Some(path) = ca_bundle {
-            trust(&mut roots, path).map_err(|why| {
-                let path = path.display();
-                format!(
-                    "AWS_CA_BUNDLE={path}: {why}. Name a PEM file with certificates, or unset it"
-                )
-            })?;
-        }
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS towards AWS cannot be set up: {error}"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls::trusting(ca_bundle).map_err(|why| {
+            let path = ca_bundle.unwrap_or(Path::new("")).display();
+            format!("AWS_CA_BUNDLE={path}: {why}. Name a PEM file with certificates, or unset it")
+        })?;
         let mut sockets = HttpConnector::new();
         sockets.enforce_http(false);
         sockets.set_connect_timeout(Some(CONNECT));
@@ -99,22 +86,6 @@ impl Http {
             }),
         }
     }
-}
-
-fn trust(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
-    let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| format!("is no PEM: {error}"))?;
-        roots
-            .add(certificate)
-            .map_err(|error| format!("has a certificate that cannot be used: {error}"))?;
-        count += 1;
-    }
-    if count == 0 {
-        return Err("has no certificate in it".into());
-    }
-    Ok(())
 }
 
 /// The whole chain of an error: hyper's own words for most are "client error (Connect)".

@@ -12,9 +12,9 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
 use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, Value};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+
+use rustls::CertificateError;
+use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -25,6 +25,7 @@ use super::trouble::{SILENT, Trouble, unavailable};
 use super::url::{Address, Shape, Url};
 use crate::config;
 use crate::store::Error;
+use crate::tls;
 
 /// A silent connection is asked for a sign of life this often, which also keeps firewalls and NATs
 /// on the way from forgetting it.
@@ -216,34 +217,11 @@ impl Dialled {
 
 /// Checks a server's name and certificate against the public roots and those of the file.
 fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(path) = ca_file {
-        trust(&mut roots, path)
-            .map_err(|why| format!("REDIS_CA_FILE ({}): {why}", path.display()))?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS towards Redis cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = tls::trusting(ca_file).map_err(|why| {
+        let path = ca_file.unwrap_or(Path::new("")).display();
+        format!("REDIS_CA_FILE ({path}): it {why}")
+    })?;
     Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn trust(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
-    let pem = std::fs::read(path).map_err(|error| format!("it cannot be read: {error}"))?;
-    let public = roots.len();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
-        roots
-            .add(certificate)
-            .map_err(|error| format!("it holds a broken certificate: {error}"))?;
-    }
-    if roots.len() == public {
-        return Err("it holds no `-----BEGIN CERTIFICATE-----`".into());
-    }
-    Ok(())
 }
 
 /// What stands in the way of TLS, and what to do about it.
