@@ -96,6 +96,17 @@ class Template:
         """What CloudFormation would make of this template with these parameters; see the module."""
         return replace(self, document=_Rendering(self, values, region, account).document())
 
+    def broken_rules(self, values: Mapping[str, Any]) -> list[str]:
+        """The sentences of the template's own `Rules` that these parameters break."""
+        rendering = _Rendering(self, values, "us-east-1", "123456789012")
+        return [
+            assertion["AssertDescription"]
+            for rule in (self.document.get("Rules") or {}).values()
+            if rendering.condition(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not rendering.condition(assertion["Assert"])
+        ]
+
 
 @dataclass(frozen=True)
 class Parameters:
