@@ -137,12 +137,17 @@ def load_template(path: Path) -> Template:
     if not named:
         raise TemplateError(f"{path.name}: a template is named NUMBER-NAME.yaml; the number is its place in the order")
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        document = parsed(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError) as error:
         raise TemplateError(f"{path.name}: {error}") from error
     if not isinstance(document, dict):
         raise TemplateError(f"{path.name}: not a template")
     return Template(path, int(named["number"]), named["name"], document)
+
+
+def parsed(text: str) -> Any:
+    """A template's text as an object, CloudFormation's short forms written out."""
+    return yaml.load(text, Loader=_Loader)
 
 
 def load_parameters(path: Path) -> Parameters:

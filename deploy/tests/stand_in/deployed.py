@@ -1,0 +1,85 @@
+"""All stacks of an environment, made on the stand-in by the deploying command's own code and the real aws CLI."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aidlc_deploy import up
+from aidlc_deploy.aws import Aws
+from aidlc_deploy.deployment import Deployment, load
+from aidlc_deploy.patience import Patience
+
+DEPLOY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """An environment whose stacks are there."""
+
+    deployment: Deployment
+
+    @property
+    def aws(self) -> Aws:
+        return self.deployment.aws
+
+    def resources(self, name: str) -> dict[str, str]:
+        """Type by logical name of what a stack holds, as CloudFormation says."""
+        stack = self.deployment.stack(name).name
+        found = self.aws.call("cloudformation", "describe-stack-resources", "--stack-name", stack)
+        return {one["LogicalResourceId"]: one["ResourceType"] for one in found["StackResources"]}
+
+    def exports(self) -> dict[str, str]:
+        """Value by name of everything that the account exports."""
+        found = self.aws.call("cloudformation", "list-exports")["Exports"]
+        return {one["Name"]: one["Value"] for one in found}
+
+    def task_definition(self) -> dict:
+        """The newest task definition as ECS has it: the exact environment and secrets of a task."""
+        name = self.deployment.stack("service").output("TaskDefinitionArn")
+        return self.aws.call("ecs", "describe-task-definition", "--task-definition", name)["taskDefinition"]
+
+    def release(self, tag: str) -> str:
+        """Registers and runs another image, as `up` does; answers the task definition."""
+        up.register(self.deployment, tag)
+        up.roll(self.deployment)
+        return self.deployment.stack("service").output("TaskDefinitionArn")
+
+
+def deploy(environment: str, root: Path = DEPLOY, tag: str = "1", wait_secs: float = 60) -> Deployed:
+    """Makes every stack in order. Only what runs is left out: the image, the migration, the wait for tasks."""
+    templates, parameters = load(root, environment)
+    deployment = Deployment(
+        environment=environment,
+        root=root,
+        aws=Aws(parameters.region),
+        patience=Patience(poll_secs=0.1, limit_secs=wait_secs),
+        templates=templates,
+        parameters=parameters,
+        language="en",
+        assume_yes=True,
+    )
+    deployed = Deployed(deployment)
+    for template in templates:
+        if template.name == "service":
+            deployed.release(tag)
+        else:
+            up.deploy(deployment, template)
+    return deployed
+
+
+@contextmanager
+def reached(server: Mapping[str, str]) -> Iterator[None]:
+    """Lets the aws CLI of this Python's folder find the stand-in, and nothing else."""
+    before = dict(os.environ)
+    os.environ.update(server)
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before.get('PATH', '')}"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
