@@ -6,13 +6,14 @@ The rules about the templates are one module per topic, each rule a function fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..aws import Aws
-from ..templates import Parameters, load_templates
-from . import account, capacity, exports, image, logs, network, parameters, secrets, traffic
+from ..templates import Parameters, Template, load_templates
+from . import account, agreement, capacity, logs, network, secrets, traffic
+from .image import architecture
 from .catalogue import Failure, load_catalogue
 from .finding import FAILED, OK, WARNING, Finding, told_as_json, told_as_text
 from .plan import Plan
@@ -20,35 +21,32 @@ from .plan import Plan
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "deploy" / "cloudformation"
 # Where deploy/image/build leaves what the image is made of.
-BINARY = ROOT / "target" / "image" / "rootfs" / "aidlc-auth"
+IMAGE = ROOT / "target" / "image" / "rootfs"
 
 # Of the account's failures those that `up` neither mends nor waits for. The others are its daily bread: a task
 # that could not start before must not keep the release away that mends it.
 IN_THE_WAY_OF_UP = {"no_account", "stack_update_rollback_failed", "mail_rejected", "certificate"}
 
-# The code that each rule is about, so that what is in order can be told too.
-RULES = {
-    "resource_initialization": network.starting,
-    "image_architecture": lambda plan: image.architecture(plan, BINARY),
-    "secret_key_suffix": secrets.keys,
-    "secret_access": secrets.access,
-    "no_circuit_breaker": traffic.circuit_breaker,
-    "target_group_unattached": traffic.listener,
-    "killed_while_starting": traffic.health_checks,
-    "targets_unhealthy": traffic.reachable,
-    "security_group_cycle": network.cycles,
-    "export_in_use": exports.changing,
-    "export_missing": exports.missing,
-    "password_in_url": secrets.passwords_in_urls,
-    "too_many_connections": capacity.connections,
-    "out_of_memory": capacity.memory,
-    "exec_not_connected": network.command_execution,
-    "desired_count": capacity.desired_count,
-    "no_logs": logs.logs,
-    "mail_rejected": network.way_to_mail,
-    "bad_gateway_at_deploy": traffic.smooth,
-    "parameter_refused": parameters.refused,
-}
+RULES = [
+    network.starting,
+    architecture,
+    secrets.keys,
+    secrets.access,
+    traffic.circuit_breaker,
+    traffic.listener,
+    traffic.health_checks,
+    traffic.reachable,
+    network.cycles,
+    agreement.breaches,
+    secrets.passwords_in_urls,
+    capacity.connections,
+    capacity.memory,
+    network.command_execution,
+    capacity.desired_count,
+    logs.logs,
+    network.way_to_mail,
+    traffic.smooth,
+]
 
 
 def run(
@@ -60,29 +58,28 @@ def run(
     language: str = "en",
     templates_only: bool = False,
     before_up: bool = False,
+    templates: Sequence[Template] | None = None,
+    image: Path = IMAGE,
 ) -> int:
     """Looks, prints what it found, and answers the exit status: 1 if something failed.
 
     Before `up`, what `up` itself sees to is a warning.
     """
     catalogue = load_catalogue()
-    plan = Plan(load_templates(TEMPLATES), parameters, environment)
-    found = of_templates(plan)
+    plan = Plan(templates or load_templates(TEMPLATES), parameters, environment, image)
+    found = [finding for rule in RULES for finding in rule(plan)]
+    looked = {"P"}
     # A dry run without an account has nothing to read.
     if not templates_only and not (aws.dry_run and not aws.reads):
         of_account = list(account.look(aws, plan, catalogue))
         found += [softened(finding) for finding in of_account] if before_up else of_account
+        # Of an account that could not be looked at as a whole, nothing is said to be in order.
+        if not {"no_account", "account_not_readable"} & {finding.code for finding in of_account}:
+            looked.add("A")
+    found += [Finding(code, OK) for code, failure in catalogue.items() if looked & set(failure.seen)]
     told = in_order(found, catalogue)
     print(told_as_json(told, catalogue) if json else told_as_text(told, catalogue, language))
     return 1 if any(finding.status == FAILED for finding in told) else 0
-
-
-def of_templates(plan: Plan) -> list[Finding]:
-    """What the rules about the templates and the image found, and what they found in order."""
-    found: list[Finding] = []
-    for code, rule in RULES.items():
-        found += list(rule(plan)) or [Finding(code, OK)]
-    return found
 
 
 def softened(finding: Finding) -> Finding:

@@ -13,8 +13,9 @@ from .plan import Plan
 ARCHITECTURES = {"X86_64": 0x3E, "ARM64": 0xB7}
 
 
-def architecture(plan: Plan, binary: Path) -> Iterator[Finding]:
+def architecture(plan: Plan) -> Iterator[Finding]:
     """Compares with the program that was built last, if there is one."""
+    binary = plan.image / "aidlc-auth"
     for task in plan.all("AWS::ECS::TaskDefinition"):
         named = (task.properties.get("RuntimePlatform") or {}).get("CpuArchitecture")
         if named not in ARCHITECTURES:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ..templates import Parameters, Template
@@ -53,11 +54,13 @@ class Resource:
 class Plan:
     """The stacks of one environment, in the order of deployment."""
 
-    def __init__(self, templates: Iterable[Template], parameters: Parameters, environment: str) -> None:
+    def __init__(self, templates: Iterable[Template], parameters: Parameters, environment: str, image: Path) -> None:
         self.environment = environment
         self.region = parameters.region
         self.account = ACCOUNT
         self.parameters = parameters
+        # The folder of what the image is made of; it is there once one was built.
+        self.image = image
         # As written, for rules about what a parameter file cannot change.
         self.written = list(templates)
         self.templates = [
@@ -101,6 +104,9 @@ class Plan:
             return self.substituted(argument, template)
         if function == "Fn::Join":
             return argument[0].join(self.text(part, template) for part in argument[1])
+        if function == "Fn::Split":
+            # As one text: whoever looks for one of several finds it in there.
+            return self.text(argument[1], template)
         if function == "Fn::ImportValue":
             return self.imported(argument, template)
         return str(value)

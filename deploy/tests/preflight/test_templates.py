@@ -1,0 +1,69 @@
+"""What preflight says about the templates, without an account."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from conftest import CATALOGUE
+from faults import CANARY, FAULTS
+
+from aidlc_deploy.templates import ENVIRONMENTS
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_our_templates_are_in_order(deployment, environment):
+    told = deployment.look(environment)
+
+    assert told.wrong() == []
+    assert told.status == 0
+    assert {row["code"] for row in told.rows} == {code for code, row in CATALOGUE.items() if "P" in row.seen}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.code}: {fault.evidence}")
+def test_a_planted_fault_is_named(deployment, fault):
+    deployment.plant(fault.file, fault.old, fault.new)
+
+    deployment.look(fault.environment).names(fault.code, fault.evidence)
+
+
+def test_an_image_for_another_processor_is_named(deployment):
+    elf_for_arm64 = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 0xB7)
+    (deployment.folder / "image").mkdir()
+    (deployment.folder / "image" / "aidlc-auth").write_bytes(elf_for_arm64)
+
+    deployment.look("staging").names("image_architecture", "CpuArchitecture is X86_64, and aidlc-auth was built for ARM64")
+
+
+def test_an_image_for_this_processor_is_in_order(deployment):
+    elf_for_x86_64 = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 0x3E)
+    (deployment.folder / "image").mkdir()
+    (deployment.folder / "image" / "aidlc-auth").write_bytes(elf_for_x86_64)
+
+    assert deployment.look("staging").wrong() == []
+
+
+def test_a_password_in_a_url_is_not_repeated(deployment):
+    fault = next(fault for fault in FAULTS if CANARY in fault.new)
+    deployment.plant(fault.file, fault.old, fault.new)
+
+    told = deployment.look(fault.environment)
+
+    assert told.status == 1
+    assert CANARY not in f"{told.rows} {told.texts}"
+
+
+def test_a_database_class_that_is_not_known_is_a_warning(deployment):
+    deployment.plant("staging.json", "db.t4g.micro", "db.t9z.gigantic")
+
+    told = deployment.look("staging")
+
+    assert [(row["code"], row["status"]) for row in told.wrong()] == [("too_many_connections", "warning")]
+    assert told.status == 0
+
+
+def test_a_nat_gateway_makes_endpoints_a_choice(deployment):
+    deployment.plant("staging.json", '"NatGateway": "false"', '"NatGateway": "true"')
+    deployment.plant("5-endpoints.yaml", "${AWS::Region}.ecr.api", "${AWS::Region}.ecs")
+
+    assert deployment.look("staging").wrong() == []
