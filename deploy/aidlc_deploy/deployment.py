@@ -1,0 +1,80 @@
+"""One environment's deployment: its templates, its parameters, its names, and the way to its account."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .aws import Aws
+from .failures import Stopped
+from .patience import Patience
+from .stacks import Stack
+from .templates import Parameters, Template, by_name, load_parameters, load_templates
+
+CONTAINER = "aidlc-auth"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What every sub-command works on."""
+
+    environment: str
+    root: Path
+    aws: Aws
+    patience: Patience
+    templates: list[Template]
+    parameters: Parameters
+    language: str
+    assume_yes: bool
+
+    @property
+    def cluster(self) -> str:
+        return f"{self.environment}-aidlc-cluster"
+
+    @property
+    def service(self) -> str:
+        return f"{self.environment}-aidlc-auth-service"
+
+    @property
+    def log_group(self) -> str:
+        return f"/ecs/{self.environment}-aidlc-auth"
+
+    @property
+    def repository(self) -> str:
+        return f"{self.environment}-aidlc-auth"
+
+    @property
+    def is_dry(self) -> bool:
+        return self.aws.dry_run
+
+    def template(self, name: str) -> Template:
+        return by_name(self.templates, name)
+
+    def stack(self, name: str) -> Stack:
+        return self.stack_of(self.template(name))
+
+    def stack_of(self, template: Template) -> Stack:
+        return Stack(template.stack_name(self.environment), self.aws, self.patience, self.say)
+
+    def stacks(self) -> list[Stack]:
+        """Every stack, in the order of deployment."""
+        return [self.stack_of(template) for template in self.templates]
+
+    def say(self, line: str) -> None:
+        """Shows progress. A dry run's output is a script: there it is a comment."""
+        print(f"# {line}" if self.is_dry else line, flush=True)
+
+    def confirm(self, question: str, answer: str) -> None:
+        """Goes on only if the operator types `answer`, or has said --yes."""
+        if self.assume_yes or self.is_dry:
+            return
+        if not sys.stdin.isatty():
+            raise Stopped(f"{question} Nobody is there to say so: run it in a terminal, or with --yes.")
+        if input(f"{question} Type {answer} to go on: ").strip() != answer:
+            raise Stopped("Nothing was changed.")
+
+
+def load(root: Path, environment: str) -> tuple[list[Template], Parameters]:
+    """Templates and parameters of an environment, from the deploy folder."""
+    return load_templates(root / "cloudformation"), load_parameters(root / "params" / f"{environment}.json")

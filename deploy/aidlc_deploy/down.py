@@ -1,0 +1,110 @@
+"""`down`: everything away again, in the reverse order, and what stays is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from .aws import AwsError
+from .deployment import Deployment
+from .failures import Stopped
+from .stacks import Stack
+
+
+def run(deployment: Deployment, with_images: bool) -> int:
+    """Deletes every stack of the environment, the last first."""
+    for line in kept(deployment):
+        deployment.say(line)
+    confirm(deployment)
+    refuse_if_protected(deployment)
+    for stack in reversed(deployment.stacks()):
+        if stack == deployment.stack("registry") and not is_empty(deployment, with_images):
+            deployment.say(f"{stack.name}: stays, for its images; --images deletes them too")
+        else:
+            remove(deployment, stack)
+    deployment.say(f"{deployment.environment} is down")
+    return 0
+
+
+def kept(deployment: Deployment) -> list[str]:
+    """What the templates keep when their stacks are gone."""
+    lines = []
+    for template in deployment.templates:
+        for name, resource in template.resources.items():
+            policy = resource.get("DeletionPolicy")
+            if policy == "Retain":
+                lines.append(f"{template.name}: {name} ({resource['Type']}) stays")
+            elif policy == "Snapshot":
+                lines.append(f"{template.name}: of {name} ({resource['Type']}) a last snapshot stays")
+    return lines
+
+
+def confirm(deployment: Deployment) -> None:
+    question = f"Everything of {deployment.environment} is deleted, its database with it."
+    # What is in production is worth a word typed by hand: no flag stands for it.
+    if deployment.environment == "production" and not deployment.is_dry:
+        deployment = replace(deployment, assume_yes=False)
+    deployment.confirm(question, deployment.environment)
+
+
+def refuse_if_protected(deployment: Deployment) -> None:
+    """Stops before anything is deleted if something would not let itself be: half a stack helps nobody."""
+    parameters = []
+    if is_balancer_protected(deployment):
+        parameters.append("AlbDeletionProtection")
+    if is_database_protected(deployment):
+        parameters.append("DatabaseDeletionProtection")
+    if parameters:
+        raise Stopped(
+            f"protected from deletion. To lift that: set {' and '.join(parameters)} to \"false\" in "
+            f"deploy/params/{deployment.environment}.json, run `up`, then `down`. Nothing was deleted."
+        )
+
+
+def is_balancer_protected(deployment: Deployment) -> bool:
+    balancer = deployment.stack("service").outputs().get("LoadBalancerArn")
+    if not balancer:
+        return False
+    arguments = ["--load-balancer-arn", balancer]
+    answer = deployment.aws.call("elbv2", "describe-load-balancer-attributes", *arguments)
+    protected = {"Key": "deletion_protection.enabled", "Value": "true"}
+    return protected in answer.get("Attributes", [])
+
+
+def is_database_protected(deployment: Deployment) -> bool:
+    database = deployment.stack("database").outputs().get("DatabaseIdentifier")
+    if not database:
+        return False
+    arguments = ["--db-instance-identifier", database]
+    answer = deployment.aws.call("rds", "describe-db-instances", *arguments)
+    return any(instance.get("DeletionProtection") for instance in answer.get("DBInstances", []))
+
+
+def remove(deployment: Deployment, stack: Stack) -> None:
+    found = stack.settled()
+    if not found:
+        return deployment.say(f"{stack.name}: is not there")
+    deployment.say(f"{stack.name}: is deleted")
+    stack.delete()
+
+
+def is_empty(deployment: Deployment, with_images: bool) -> bool:
+    """Whether the registry holds no image any more; with --images they are deleted."""
+    images = list_images(deployment)
+    if images and with_images:
+        # ECR takes up to a hundred at a time.
+        for at in range(0, len(images), 100):
+            arguments = ["--repository-name", deployment.repository, "--image-ids", json.dumps(images[at : at + 100])]
+            deployment.aws.call("ecr", "batch-delete-image", *arguments)
+        return deployment.is_dry or not list_images(deployment)
+    return not images
+
+
+def list_images(deployment: Deployment) -> list[dict]:
+    try:
+        answer = deployment.aws.call("ecr", "list-images", "--repository-name", deployment.repository)
+    except AwsError as error:
+        if error.code == "RepositoryNotFoundException":
+            return []
+        raise
+    return answer.get("imageIds", [])

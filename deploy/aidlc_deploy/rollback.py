@@ -1,0 +1,128 @@
+"""`rollback`: out of whatever state a deployment got stuck in, back to what ran before.
+
+By the state of the stacks, in this order:
+
+- one is in UPDATE_IN_PROGRESS: the update is cancelled. CloudFormation takes a cancellation in that state alone.
+- one is in UPDATE_ROLLBACK_FAILED: its rollback is continued, past the resources of --skip.
+- the last update of the service was rolled back already: nothing is left to do.
+- else the service goes back to the revision that ran before.
+
+The database is never migrated down: an older release either works with the newer tables or refuses to start.
+"""
+
+from __future__ import annotations
+
+from . import check, service
+from .aws import AwsError
+from .deployment import Deployment
+from .failures import Stopped
+from .service import revision
+from .stacks import Stack
+
+
+def run(deployment: Deployment, to: str | None, skip: list[str]) -> int:
+    """Goes back, and checks that what runs then is well."""
+    mended = [mend(deployment, stack, skip) for stack in deployment.stacks()]
+    stack = deployment.stack("service")
+    if to or not any(mended):
+        go_back(deployment, stack, to)
+    running = stack.parameters().get("RunningTaskDefinition")
+    if not running:
+        deployment.say("there is no service: nothing ran before. Run `up`.")
+    elif not deployment.is_dry:
+        service.wait_until_stable(deployment, running)
+        check.run(deployment)
+    return 0
+
+
+def mend(deployment: Deployment, stack: Stack, skip: list[str]) -> bool:
+    """Gets one stack out of a state that it does not leave by itself; whether it was in one."""
+    found = stack.read()
+    status = found["StackStatus"] if found else ""
+    if status == "UPDATE_IN_PROGRESS":
+        return cancel(deployment, stack)
+    if status == "UPDATE_ROLLBACK_FAILED":
+        go_on(deployment, stack, skip)
+        return True
+    if status.endswith("_IN_PROGRESS") and not deployment.is_dry:
+        deployment.say(f"{stack.name}: {status}: is waited for")
+        stack.settled()
+        return "ROLLBACK" in status
+    return False
+
+
+def cancel(deployment: Deployment, stack: Stack) -> bool:
+    """Cancels the update under way; False if it had ended by then."""
+    deployment.say(f"{stack.name}: the update is cancelled")
+    try:
+        deployment.aws.call("cloudformation", "cancel-update-stack", "--stack-name", stack.name)
+    except AwsError as error:
+        # It ended between the look and the call.
+        if "cannot be called from current stack status" not in error.message:
+            raise
+        deployment.say(f"{stack.name}: the update had ended before it could be cancelled")
+        return False
+    stack.wait_for(("UPDATE_ROLLBACK_COMPLETE",))
+    return True
+
+
+def go_on(deployment: Deployment, stack: Stack, skip: list[str]) -> None:
+    """Continues a rollback that failed. What is skipped stays as it is and must be set right by hand."""
+    deployment.say(f"{stack.name}: its rollback failed: {stack.reason()}")
+    arguments = ["--stack-name", stack.name]
+    if skip:
+        arguments += ["--resources-to-skip", *skip]
+    deployment.aws.call("cloudformation", "continue-update-rollback", *arguments)
+    stack.wait_for(("UPDATE_ROLLBACK_COMPLETE",))
+
+
+def go_back(deployment: Deployment, stack: Stack, to: str | None) -> None:
+    """Lets the service run an earlier revision, through its stack, so that the two never disagree."""
+    running = stack.parameters().get("RunningTaskDefinition")
+    found = service.read(deployment)
+    if not running or not found:
+        return
+    steered = service.primary(found)["taskDefinition"]
+    if to:
+        target = named(deployment, running, to)
+    elif steered != running:
+        # ECS went back by itself, behind the stack's back: the stack follows.
+        target = steered
+    elif (stack.read() or {}).get("StackStatus") == "UPDATE_ROLLBACK_COMPLETE":
+        return deployment.say(
+            f"the last update was rolled back already; {revision(running)} runs. To go further back, name it with --to."
+        )
+    else:
+        target = previous(deployment, running)
+    question = f"{deployment.service} goes from {revision(running)} back to {revision(target)}."
+    deployment.confirm(f"{question} The database stays as it is.", deployment.environment)
+    deployment.say(question)
+    stack.set_parameters(deployment.template("service"), {"RunningTaskDefinition": target})
+
+
+def named(deployment: Deployment, running: str, to: str) -> str:
+    """The ARN of revision `to`: a number, or `family:number`."""
+    family = running.rsplit(":", 1)[0]
+    target = f"{family}:{to.rsplit(':', 1)[-1]}"
+    answer = deployment.aws.call("ecs", "describe-task-definition", "--task-definition", target)
+    if answer and answer["taskDefinition"]["status"] != "ACTIVE":
+        raise Stopped(f"{revision(target)} is {answer['taskDefinition']['status']}: ECS runs it no more")
+    return target
+
+
+def previous(deployment: Deployment, running: str) -> str:
+    """The revision that ran before this one: the last that was deployed with success.
+
+    The next lower number would not do: a revision whose migration failed was registered and never ran.
+    """
+    arguments = ["--cluster", deployment.cluster, "--service", deployment.service, "--status", "SUCCESSFUL"]
+    answer = deployment.aws.call("ecs", "list-service-deployments", *arguments)
+    arns = [item["targetServiceRevisionArn"] for item in answer.get("serviceDeployments", [])]  # newest first
+    if arns:
+        # ECS describes up to twenty at a time.
+        answer = deployment.aws.call("ecs", "describe-service-revisions", "--service-revision-arns", *arns[:20])
+        ran = {item["serviceRevisionArn"]: item["taskDefinition"] for item in answer.get("serviceRevisions", [])}
+        for arn in arns:
+            if ran.get(arn, running) != running:
+                return ran[arn]
+    raise Stopped("no earlier successful deployment is known (ECS keeps them for 90 days): name a revision with --to")

@@ -1,0 +1,108 @@
+"""`up`: everything that a deployment is, in order, each step of it safe to do again.
+
+No step remembers anything: each looks at what is there. So whatever ended the last run, the next one
+comes to the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import check, image, service, task
+from .deployment import Deployment
+from .failures import Stopped
+from .stacks import Stack
+from .templates import Template
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, by the name that `--from` takes."""
+
+    name: str
+    do: Callable[[], None]
+
+
+def run(deployment: Deployment, tag: str | None, start: str | None) -> int:
+    """Brings everything up to this tree's templates and image."""
+    steps = plan(deployment, tag or image.tag_of(deployment.root.parent))
+    names = [step.name for step in steps]
+    if start and start not in names:
+        raise Stopped(f"there is no step {start}: {', '.join(names)}")
+    for step in steps[names.index(start) if start else 0 :]:
+        deployment.say(f"── {step.name}")
+        step.do()
+    deployment.say(f"{deployment.environment} is up")
+    return 0
+
+
+def plan(deployment: Deployment, tag: str) -> list[Step]:
+    """The steps in order. The service's template divides the others into what it needs and what watches it."""
+    templates = deployment.templates
+    at = templates.index(deployment.template("service"))
+
+    def stack(template: Template) -> Step:
+        return Step(template.name, lambda: deploy(deployment, template))
+
+    return [
+        Step("preflight", lambda: preflight(deployment)),
+        *map(stack, templates[:at]),
+        Step("image", lambda: image.publish(deployment, tag)),
+        Step("task-definition", lambda: register(deployment, tag)),
+        Step("migrate", lambda: migrate(deployment)),
+        Step("service", lambda: roll(deployment)),
+        Step("stable", lambda: wait_until_stable(deployment)),
+        *map(stack, templates[at + 1 :]),
+        Step("check", lambda: check.run(deployment)),
+    ]
+
+
+def preflight(deployment: Deployment) -> None:
+    from .preflight import run as look
+
+    if look(deployment.environment, deployment.aws, deployment.parameters, json=False, language=deployment.language):
+        raise Stopped("preflight found what would fail; mend it, or go on from a later step with --from")
+
+
+def deploy(deployment: Deployment, template: Template, **more: str) -> None:
+    given = deployment.parameters.for_template(template, deployment.environment, **more)
+    deployment.stack_of(template).deploy(template, given)
+
+
+def register(deployment: Deployment, tag: str) -> None:
+    """Registers the new task definition while the service goes on with the one that it runs."""
+    running = deployment.stack("service").parameters().get("RunningTaskDefinition", "")
+    deploy(deployment, deployment.template("service"), ImageTag=tag, RunningTaskDefinition=running)
+
+
+def migrate(deployment: Deployment) -> None:
+    """Brings the schema up to date, unless the service runs this revision already."""
+    stack = deployment.stack("service")
+    definition = registered(deployment, stack)
+    if stack.parameters().get("RunningTaskDefinition") == definition:
+        return deployment.say("migrate: nothing to do, this revision runs already")
+    task.migrate(deployment, definition)
+
+
+def roll(deployment: Deployment) -> None:
+    """Lets the service run the new task definition."""
+    stack = deployment.stack("service")
+    definition = registered(deployment, stack)
+    try:
+        stack.set_parameters(deployment.template("service"), {"RunningTaskDefinition": definition})
+    except Stopped:
+        # The stack says only that the service did not come to rest; the tasks say why.
+        service.show_stopped(deployment, definition, shown=set())
+        raise
+
+
+def wait_until_stable(deployment: Deployment) -> None:
+    if deployment.is_dry:
+        return
+    service.wait_until_stable(deployment, registered(deployment, deployment.stack("service")))
+
+
+def registered(deployment: Deployment, stack: Stack) -> str:
+    """The newest task definition. In a dry run it is yet to be made, whatever an account holds."""
+    return "<TaskDefinitionArn>" if deployment.is_dry else stack.output("TaskDefinitionArn")

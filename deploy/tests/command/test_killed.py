@@ -1,0 +1,61 @@
+"""`up` and `rollback`, killed at every single call, before it took effect and after, and then run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fake.account import Account
+from world import Killed, World
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before_the_call", "after_the_call"])
+def test_the_first_up_comes_to_the_same_end(world, after: bool) -> None:
+    wherever_killed(world, after, prepare=lambda: None, command=world.up)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before_the_call", "after_the_call"])
+def test_a_new_tag_comes_to_the_same_end(world, after: bool) -> None:
+    wherever_killed(world, after, prepare=world.up, command=lambda: world.up("t2"))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before_the_call", "after_the_call"])
+def test_going_down_comes_to_the_same_end(world, after: bool) -> None:
+    wherever_killed(world, after, prepare=world.up, command=lambda: world.run("down", "--yes", "--images"))
+
+
+def test_a_migration_under_way_is_waited_for_and_not_run_twice(world) -> None:
+    world.up()
+    numbers = [at for at, call in enumerate(world.account.calls) if "run-task" in call]
+    world.account = Account()
+    killed(world, world.up, at=numbers[0], after=True)
+    assert [task.status for task in world.account.ecs.tasks] == ["PROVISIONING"]
+    resumed = world.up()
+    assert resumed.status == 0
+    assert "waits for the task that runs already" in resumed.out
+    assert world.migrations() == 1
+
+
+def wherever_killed(world: World, after: bool, prepare: Callable, command: Callable) -> None:
+    world.account = Account()
+    prepare()
+    world.calls()
+    assert command().status == 0
+    wanted, calls = world.state(), len(world.calls())
+    assert calls > 20
+    for at in range(calls):
+        world.account = Account()
+        prepare()
+        killed(world, command, at, after)
+        resumed = command()
+        assert resumed.status == 0, f"killed at call {at}: {resumed.err}"
+        assert world.state() == wanted, f"killed at call {at}"
+
+
+def killed(world: World, command: Callable, at: int, after: bool) -> None:
+    """Runs the command until its call number `at`."""
+    world.calls_made, world.kill_at, world.kill_after = 0, at, after
+    with pytest.raises(Killed):
+        command()
+    world.kill_at = None
