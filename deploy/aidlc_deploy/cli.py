@@ -15,8 +15,9 @@ from pathlib import Path
 from . import check, down, logs, rollback, status, task, up
 from .aws import Aws, AwsError
 from .deployment import Deployment, load
-from .failures import BY_AWS, Failure, Stopped, recognised
+from .failures import BY_AWS, Stopped, recognised
 from .patience import Patience
+from .preflight.catalogue import Failure
 from .templates import ENVIRONMENTS, TemplateError
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +101,9 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--pattern", help="only lines with these words")
     it.add_argument("--patterns", action="store_true", help="list the words worth searching for")
 
-    command("doctor", "look for what is wrong from inside the VPC", lambda d, a: task.doctor(d))
+    it = command("doctor", "look for what is wrong from inside the VPC", lambda d, a: task.doctor(d, a.json))
+    it.add_argument("--json", action="store_true", help="findings as JSON")
+
     it = command("run", "run one of the binary's sub-commands as a task: run --env E -- users show a@b", operate)
     it.add_argument("command", nargs="+", metavar="WORD")
 

@@ -22,7 +22,7 @@ def run(deployment: Deployment, with_images: bool) -> int:
             deployment.say(f"{stack.name}: stays, for its images; --images deletes them too")
         else:
             remove(deployment, stack)
-    deployment.say(f"{deployment.environment} is down")
+    deployment.say("nothing was changed" if deployment.is_dry else f"{deployment.environment} is down")
     return 0
 
 

@@ -3,8 +3,9 @@
 By the state of the stacks, in this order:
 
 - one is in UPDATE_IN_PROGRESS: the update is cancelled. CloudFormation takes a cancellation in that state alone.
+  The update of an earlier `rollback` that was killed is waited for instead.
 - one is in UPDATE_ROLLBACK_FAILED: its rollback is continued, past the resources of --skip.
-- the last update of the service was rolled back already: nothing is left to do.
+- the service is back already: its last update was rolled back, or the newest revision is not what runs.
 - else the service goes back to the revision that ran before.
 
 The database is never migrated down: an older release either works with the newer tables or refuses to start.
@@ -12,12 +13,17 @@ The database is never migrated down: an older release either works with the newe
 
 from __future__ import annotations
 
+import time
+
 from . import check, service
 from .aws import AwsError
 from .deployment import Deployment
 from .failures import Stopped
 from .service import revision
 from .stacks import Stack
+
+# What the updates of a rollback are known by, so that another `rollback` does not take them for the failed one.
+TOKEN = "aidlc-deploy-rollback"
 
 
 def run(deployment: Deployment, to: str | None, skip: list[str]) -> int:
@@ -39,7 +45,7 @@ def mend(deployment: Deployment, stack: Stack, skip: list[str]) -> bool:
     """Gets one stack out of a state that it does not leave by itself; whether it was in one."""
     found = stack.read()
     status = found["StackStatus"] if found else ""
-    if status == "UPDATE_IN_PROGRESS":
+    if status == "UPDATE_IN_PROGRESS" and not stack.token().startswith(TOKEN):
         return cancel(deployment, stack)
     if status == "UPDATE_ROLLBACK_FAILED":
         go_on(deployment, stack, skip)
@@ -47,7 +53,7 @@ def mend(deployment: Deployment, stack: Stack, skip: list[str]) -> bool:
     if status.endswith("_IN_PROGRESS") and not deployment.is_dry:
         deployment.say(f"{stack.name}: {status}: is waited for")
         stack.settled()
-        return "ROLLBACK" in status
+        return "ROLLBACK" in status or stack.token().startswith(TOKEN)
     return False
 
 
@@ -79,7 +85,7 @@ def go_on(deployment: Deployment, stack: Stack, skip: list[str]) -> None:
 def go_back(deployment: Deployment, stack: Stack, to: str | None) -> None:
     """Lets the service run an earlier revision, through its stack, so that the two never disagree."""
     running = stack.parameters().get("RunningTaskDefinition")
-    found = service.read(deployment)
+    found = service.read(deployment) if running else None
     if not running or not found:
         return
     steered = service.primary(found)["taskDefinition"]
@@ -88,16 +94,23 @@ def go_back(deployment: Deployment, stack: Stack, to: str | None) -> None:
     elif steered != running:
         # ECS went back by itself, behind the stack's back: the stack follows.
         target = steered
-    elif (stack.read() or {}).get("StackStatus") == "UPDATE_ROLLBACK_COMPLETE":
+    elif is_back(stack, running):
         return deployment.say(
-            f"the last update was rolled back already; {revision(running)} runs. To go further back, name it with --to."
+            f"{deployment.service} is back already: {revision(running)} runs. To go further back, name it with --to."
         )
     else:
         target = previous(deployment, running)
     question = f"{deployment.service} goes from {revision(running)} back to {revision(target)}."
     deployment.confirm(f"{question} The database stays as it is.", deployment.environment)
     deployment.say(question)
-    stack.set_parameters(deployment.template("service"), {"RunningTaskDefinition": target})
+    changed = {"RunningTaskDefinition": target}
+    stack.set_parameters(deployment.template("service"), changed, token=f"{TOKEN}-{int(time.time())}")
+
+
+def is_back(stack: Stack, running: str) -> bool:
+    """Whether the last update was undone, by CloudFormation or by us."""
+    found = stack.read() or {}
+    return found.get("StackStatus") == "UPDATE_ROLLBACK_COMPLETE" or stack.output("TaskDefinitionArn") != running
 
 
 def named(deployment: Deployment, running: str, to: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .aws import AwsError
 from .deployment import Deployment
 from .failures import Stopped
 
@@ -36,9 +37,14 @@ def wait_until_stable(deployment: Deployment, wanted: str) -> None:
 
 def read(deployment: Deployment) -> dict | None:
     """The service as ECS tells it, None if there is none."""
-    answer = deployment.aws.call(
-        "ecs", "describe-services", "--cluster", deployment.cluster, "--services", deployment.service
-    )
+    try:
+        answer = deployment.aws.call(
+            "ecs", "describe-services", "--cluster", deployment.cluster, "--services", deployment.service
+        )
+    except AwsError as error:
+        if error.code == "ClusterNotFoundException":
+            return None
+        raise
     services = [service for service in answer.get("services", []) if service["status"] == "ACTIVE"]
     return next(iter(services), None)
 
@@ -56,8 +62,9 @@ def was_rolled_back(service: dict, wanted: str) -> bool:
 
 def is_stable(service: dict, wanted: str, healthy: int) -> bool:
     steered = primary(service)
+    others = [item for item in service["deployments"] if item is not steered]
     return (
-        len(service["deployments"]) == 1
+        sum(item["runningCount"] for item in others) == 0
         and steered["taskDefinition"] == wanted
         and steered.get("rolloutState") == "COMPLETED"
         and service["runningCount"] == service["desiredCount"] > 0

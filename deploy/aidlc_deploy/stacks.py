@@ -51,10 +51,11 @@ class Stack:
                 return
         self.wait_for(("CREATE_COMPLETE", "UPDATE_COMPLETE"))
 
-    def set_parameters(self, template: Template, changed: Mapping[str, str]) -> None:
+    def set_parameters(self, template: Template, changed: Mapping[str, str], token: str | None = None) -> None:
         """Updates the stack to other values of some parameters, all else as it is, and waits.
 
         What the stack has been given counts; the template is asked where there is no stack, in a dry run.
+        By the token the update can be told from others while it is under way.
         """
         found = self.settled()
         if found:
@@ -63,8 +64,9 @@ class Stack:
         kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in known if name not in changed]
         given = [{"ParameterKey": name, "ParameterValue": value} for name, value in changed.items()]
         arguments = ["--stack-name", self.name, "--use-previous-template", "--parameters", json.dumps(kept + given)]
-        # A stack with named IAM resources asks for it again at each update; without them it does no harm.
-        if self.updated(*arguments, "--capabilities", "CAPABILITY_NAMED_IAM"):
+        if token:
+            arguments += ["--client-request-token", token]
+        if self.updated(*arguments):
             self.wait_for(("UPDATE_COMPLETE",))
 
     def updated(self, *arguments: str) -> bool:
@@ -162,6 +164,10 @@ class Stack:
             if event.get("ResourceStatusReason") == "User Initiated" and event["LogicalResourceId"] == self.name:
                 break
         return latest[::-1]
+
+    def token(self) -> str:
+        """The token that the latest operation was given, if any: AWS writes it into each of its events."""
+        return next((event.get("ClientRequestToken", "") for event in self.events()), "")
 
     def show_events(self, seen: set[str]) -> None:
         for event in self.events():

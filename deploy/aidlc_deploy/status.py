@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import service
-from .aws import AwsError
 from .deployment import Deployment
 from .service import revision
 
@@ -34,12 +33,7 @@ def show_stacks(deployment: Deployment) -> bool:
 
 def show_service(deployment: Deployment) -> bool:
     print(f"service {deployment.service}")
-    try:
-        found = service.read(deployment)
-    except AwsError as error:
-        if error.code != "ClusterNotFoundException":
-            raise
-        found = None
+    found = service.read(deployment)
     if not found:
         print("  not there")
         return False

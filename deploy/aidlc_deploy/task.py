@@ -37,10 +37,10 @@ def migrate(deployment: Deployment, definition: str) -> None:
     deployment.say("migrate: done")
 
 
-def doctor(deployment: Deployment) -> int:
+def doctor(deployment: Deployment, as_json: bool) -> int:
     """Runs the doctor inside the VPC and prints what it found."""
-    ended = run(deployment, running_definition(deployment), ["doctor", "--language", deployment.language], "doctor")
-    return told(ended)
+    told_how = ["--json"] if as_json else ["--language", deployment.language]
+    return told(run(deployment, running_definition(deployment), ["doctor", *told_how], "doctor"))
 
 
 def operate(deployment: Deployment, command: list[str]) -> int:

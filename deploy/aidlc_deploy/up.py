@@ -33,7 +33,7 @@ def run(deployment: Deployment, tag: str | None, start: str | None) -> int:
     for step in steps[names.index(start) if start else 0 :]:
         deployment.say(f"── {step.name}")
         step.do()
-    deployment.say(f"{deployment.environment} is up")
+    deployment.say("nothing was changed" if deployment.is_dry else f"{deployment.environment} is up")
     return 0
 
 
@@ -61,7 +61,8 @@ def plan(deployment: Deployment, tag: str) -> list[Step]:
 def preflight(deployment: Deployment) -> None:
     from .preflight import run as look
 
-    if look(deployment.environment, deployment.aws, deployment.parameters, json=False, language=deployment.language):
+    environment, aws, parameters = deployment.environment, deployment.aws, deployment.parameters
+    if look(environment, aws, parameters, language=deployment.language, before_up=True):
         raise Stopped("preflight found what would fail; mend it, or go on from a later step with --from")
 
 

@@ -21,6 +21,15 @@ def test_a_new_tag_comes_to_the_same_end(world, after: bool) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before_the_call", "after_the_call"])
+def test_going_back_comes_to_the_same_end(world, after: bool) -> None:
+    def twice_up() -> None:
+        world.up("t1")
+        world.up("t2")
+
+    wherever_killed(world, after, prepare=twice_up, command=lambda: world.run("rollback", "--yes"))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before_the_call", "after_the_call"])
 def test_going_down_comes_to_the_same_end(world, after: bool) -> None:
     wherever_killed(world, after, prepare=world.up, command=lambda: world.run("down", "--yes", "--images"))
 

@@ -91,6 +91,7 @@ class World:
             assert call[-4:] == TAIL
             call = call[:-4]
         line = shlex.join(call).replace(f"{self.root}/", "deploy/")
+        line = re.sub(r"aidlc-deploy-rollback-\d+", "aidlc-deploy-rollback-SECONDS", line)
         line = re.sub(r"--start-time \d+", "--start-time MILLISECONDS", line)
         return re.sub(r"(aidlc-deploy-)[0-9a-f]{12}", r"\1RANDOM", line)
 

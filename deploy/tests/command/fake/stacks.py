@@ -34,6 +34,7 @@ class Stack:
     exports: list[str] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
     reason: str = ""
+    token: str = ""
     events: list[dict] = field(default_factory=list)
     moments: list[tuple] = field(default_factory=list)
     # What an operation under way will make of it, or was to make.
@@ -46,7 +47,9 @@ class Stack:
 
     def happened(self, resource: str, status: str, reason: str = "") -> None:
         event = {"EventId": f"{self.name}-{len(self.events)}", "LogicalResourceId": resource, "ResourceStatus": status}
-        self.events.append({**event, **({"ResourceStatusReason": reason} if reason else {})})
+        # "All events triggered by a given stack operation are assigned the same client request token." (API reference)
+        more = {"ResourceStatusReason": reason, "ClientRequestToken": self.token}
+        self.events.append({**event, **{name: value for name, value in more.items() if value}})
 
     def become(self, status: str, reason: str = "") -> None:
         self.status, self.reason = status, reason
@@ -106,6 +109,7 @@ class CloudFormation:
         # "You can cancel only stacks that are in the UPDATE_IN_PROGRESS state." (API reference)
         if stack.status != "UPDATE_IN_PROGRESS":
             raise Refused("ValidationError", "CancelUpdateStack cannot be called from current stack status")
+        stack.token = ""
         stack.become("UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
         stack.moments = [("status", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"), ("status", "UPDATE_ROLLBACK_COMPLETE")]
         return {}
@@ -116,6 +120,7 @@ class CloudFormation:
         # from there alone can it be continued. (API reference; the wording of the refusal is ours.)
         if stack.status != "UPDATE_ROLLBACK_FAILED":
             raise Refused("ValidationError", f"Stack:{stack.arn} is in {stack.status} state and can not continue rollback")
+        stack.token = ""
         stack.become("UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
         fault = self.account.fault(f"{stack.name}:rollback")
         if fault and fault["resource"] not in asked.get("resources-to-skip", []):
@@ -211,6 +216,7 @@ class CloudFormation:
         if missing:
             raise Refused("ValidationError", f"Parameters: [{', '.join(missing)}] must have values")
         stack.wanted = given
+        stack.token = asked.get("client-request-token", [""])[0]
 
     def known(self, asked: dict) -> Stack:
         name = asked["stack-name"][0]
