@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aidlc_deploy import up
 from aidlc_deploy.aws import Aws
 from aidlc_deploy.deployment import Deployment, load
 from aidlc_deploy.patience import Patience
+from aidlc_deploy.templates import Parameters
 
 DEPLOY = Path(__file__).parents[2]
 
@@ -53,13 +54,14 @@ class Deployed:
 def deploy(environment: str, root: Path = DEPLOY, tag: str = "1", wait_secs: float = 60) -> Deployed:
     """Makes every stack in order. Only what runs is left out: the image, the migration, the wait for tasks."""
     templates, parameters = load(root, environment)
+    aws = Aws(parameters.region)
     deployment = Deployment(
         environment=environment,
         root=root,
-        aws=Aws(parameters.region),
+        aws=aws,
         patience=Patience(poll_secs=0.1, limit_secs=wait_secs),
         templates=templates,
-        parameters=parameters,
+        parameters=with_certificate(parameters, aws),
         language="en",
         assume_yes=True,
     )
@@ -70,6 +72,15 @@ def deploy(environment: str, root: Path = DEPLOY, tag: str = "1", wait_secs: flo
         else:
             up.deploy(deployment, template)
     return deployed
+
+
+def with_certificate(parameters: Parameters, aws: Aws) -> Parameters:
+    """With a certificate that this account has, where the file names the one of an account that is not here."""
+    if not parameters.values.get("CertificateArn"):
+        return parameters
+    host = parameters.values["PublicUrl"].removeprefix("https://")
+    made = aws.call("acm", "request-certificate", "--domain-name", host, "--validation-method", "DNS")
+    return replace(parameters, values={**parameters.values, "CertificateArn": made["CertificateArn"]})
 
 
 @contextmanager

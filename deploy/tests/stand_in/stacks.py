@@ -42,7 +42,7 @@ class Account(models.CloudFormationBackend):
             self.publish(stack)
         except Exception as reason:
             stack.failed("CREATE", reason)
-            stack.resource_map.delete()
+            stack.undo_creation()
             stack.ended("ROLLBACK_COMPLETE", str(reason))
         return stack
 
@@ -162,6 +162,13 @@ class Stack(models.Stack):
 
     def _create_output_map(self) -> Any:
         return self._outputs()
+
+    def undo_creation(self) -> None:
+        """Deletes what was made, and forgets what was to be: moto would make it as soon as anyone asks."""
+        self.resource_map.delete()
+        self.template_dict = {**self.template_dict, "Resources": {}, "Outputs": {}}
+        self.resource_map._resource_json_map = {}
+        self.output_map = self._outputs()
 
     def failed(self, what: str, reason: Exception) -> None:
         """Records which resource failed, as far as moto says, and why."""
