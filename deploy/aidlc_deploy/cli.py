@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
 
     it = command("preflight", "say what would fail, before anything is changed", preflight)
     it.add_argument("--json", action="store_true", help="findings as JSON")
+    it.add_argument("--templates-only", action="store_true", help="ask no account")
 
     it = command("up", "bring everything up, or on: safe to run again", lambda d, a: up.run(d, a.image_tag, a.start))
     it.add_argument("--image-tag", metavar="TAG", help="default: the commit's short hash")
@@ -132,7 +133,13 @@ def preflight(deployment: Deployment, arguments: argparse.Namespace) -> int:
     from .preflight import run
 
     return run(
-        deployment.environment, deployment.aws, deployment.parameters, json=arguments.json, language=arguments.language
+        deployment.environment,
+        deployment.aws,
+        deployment.parameters,
+        json=arguments.json,
+        language=arguments.language,
+        templates_only=arguments.templates_only,
+        templates=deployment.templates,
     )
 
 

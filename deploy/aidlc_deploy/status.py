@@ -37,7 +37,10 @@ def show_service(deployment: Deployment) -> bool:
     if not found:
         print("  not there")
         return False
-    named = deployment.stack("service").parameters().get("RunningTaskDefinition", "")
+    stack = deployment.stack("service")
+    named = stack.parameters().get("RunningTaskDefinition", "")
+    outputs = stack.outputs()
+    print(f"  address  {outputs.get('PublicUrl', '')} at {outputs.get('LoadBalancerDnsName', '')}")
     for item in found["deployments"]:
         print(f"  {item['status']:8} {revision(item['taskDefinition'])} {item.get('rolloutState', '')}", end=" ")
         print(f"{item['runningCount']} of {item['desiredCount']} running {item.get('rolloutStateReason', '')}".rstrip())

@@ -62,7 +62,8 @@ def preflight(deployment: Deployment) -> None:
     from .preflight import run as look
 
     environment, aws, parameters = deployment.environment, deployment.aws, deployment.parameters
-    if look(environment, aws, parameters, language=deployment.language, before_up=True):
+    how = {"language": deployment.language, "before_up": True, "templates": deployment.templates}
+    if look(environment, aws, parameters, **how):
         raise Stopped("preflight found what would fail; mend it, or go on from a later step with --from")
 
 

@@ -17,6 +17,14 @@ def is_up(world):
     return world
 
 
+def test_preflight_is_asked_as_the_operator_asks(world, monkeypatch) -> None:
+    asked = {}
+    monkeypatch.setattr("aidlc_deploy.preflight.run", lambda environment, aws, parameters, **how: asked.update(how) or 1)
+    assert world.run("preflight", "--templates-only", "--json", "--language", "ko").status == 1
+    assert asked.pop("templates")[0].name == "network"
+    assert asked == {"json": True, "language": "ko", "templates_only": True}
+
+
 def test_status_is_one_screen(is_up, is_as_recorded) -> None:
     done = is_up.run("status")
     is_as_recorded("status.output", done.out.splitlines())

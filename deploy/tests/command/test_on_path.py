@@ -28,7 +28,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.bin = self.folder / "bin"
-        self.bin.mkdir()
+        self.bin.mkdir(parents=True)
         self.kept = self.folder / "account"
         self.keep(Account())
         shutil.copytree(HERE / "project", self.folder / "deploy")
@@ -72,7 +72,7 @@ UP = ["up", "--image-tag", "t1", "--from", "network", *PATIENCE]
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+    return Machine(tmp_path / "machine")
 
 
 def test_up_killed_for_good_goes_on_and_ends(machine: Machine) -> None:

@@ -81,7 +81,8 @@ def test_what_preflight_finds_stops_it(world, monkeypatch) -> None:
     assert not world.calls()
     (environment, aws, parameters), more = asked[0]
     assert (environment, aws.region, parameters.region) == ("staging", "us-east-1", "us-east-1")
-    assert more == {"language": "en", "before_up": True}
+    assert more["before_up"] and more["language"] == "en"
+    assert [template.name for template in more["templates"]] == STACKS
 
 
 @pytest.mark.parametrize("name", NAMES)
