@@ -13,9 +13,9 @@ from pathlib import Path
 from ..aws import Aws
 from ..templates import Parameters, Template, load_templates
 from . import account, agreement, capacity, logs, network, secrets, traffic
-from .image import architecture
 from .catalogue import Failure, load_catalogue
 from .finding import FAILED, OK, WARNING, Finding, told_as_json, told_as_text
+from .image import architecture
 from .plan import Plan
 
 ROOT = Path(__file__).parents[3]

@@ -27,7 +27,9 @@ def connections(plan: Plan) -> Iterator[Finding]:
         room = connections_of(plan, database)
         if room is None:
             kind = database.properties.get("DBInstanceClass")
-            yield warning("too_many_connections", f"{database.place}: how many connections {kind} has is not known here")
+            yield warning(
+                "too_many_connections", f"{database.place}: how many connections {kind} has is not known here"
+            )
             continue
         for service in plan.all("AWS::ECS::Service"):
             for container in plan.containers_of(service):

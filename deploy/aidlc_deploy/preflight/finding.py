@@ -13,9 +13,21 @@ OK, WARNING, FAILED = "ok", "warning", "failed"
 
 MARKS = {OK: "ok     ", WARNING: "warning", FAILED: "FAILED "}
 WORDS = {
-    "en": {"evidence": "seen", "what": "what", "remedy": "do", "sum": "{failed} failed, {warning} warnings, {ok} in order"},
-    "ko": {"evidence": "근거", "what": "원인", "remedy": "조치", "sum": "실패 {failed}건, 경고 {warning}건, 이상 없음 {ok}건"},
+    "en": {
+        "evidence": "seen",
+        "what": "what",
+        "remedy": "do",
+        "sum": "failed: {failed}, warnings: {warning}, in order: {ok}",
+    },
+    "ko": {
+        "evidence": "근거",
+        "what": "원인",
+        "remedy": "조치",
+        "sum": "실패: {failed}, 경고: {warning}, 이상 없음: {ok}",
+    },
 }
+# In characters; those of Korean are twice as wide.
+WIDTHS = {"en": 100, "ko": 64}
 
 
 @dataclass(frozen=True)
@@ -64,17 +76,18 @@ def told_as_text(findings: Iterable[Finding], catalogue: Mapping[str, Failure], 
         number = f"{failure.number:>2}" if failure.number else "  "
         lines.append(f"{MARKS[finding.status]} {number} {finding.code}")
         if finding.status != OK:
-            lines += paragraph(words["evidence"], finding.evidence)
-            lines += paragraph(words["what"], failure.what[language])
-            lines += paragraph(words["remedy"], failure.remedy[language])
+            width = WIDTHS[language]
+            lines += paragraph(words["evidence"], finding.evidence, width)
+            lines += paragraph(words["what"], failure.what[language], width)
+            lines += paragraph(words["remedy"], failure.remedy[language], width)
     return "\n".join([*lines, words["sum"].format(**counts)])
 
 
-def paragraph(label: str, text: str) -> list[str]:
+def paragraph(label: str, text: str, width: int) -> list[str]:
     """Wrapped at spaces alone: a command that was broken in a word cannot be copied."""
     return textwrap.wrap(
         f"{label}: {text}",
-        width=100,
+        width=width,
         initial_indent=" " * 11,
         subsequent_indent=" " * 13,
         break_long_words=False,

@@ -19,9 +19,14 @@ def architecture(plan: Plan) -> Iterator[Finding]:
     for task in plan.all("AWS::ECS::TaskDefinition"):
         named = (task.properties.get("RuntimePlatform") or {}).get("CpuArchitecture")
         if named not in ARCHITECTURES:
-            yield failed("image_architecture", f"{task.place}: RuntimePlatform.CpuArchitecture is {named or 'not given'}")
+            yield failed(
+                "image_architecture", f"{task.place}: RuntimePlatform.CpuArchitecture is {named or 'not given'}"
+            )
         elif binary.exists() and machine_of(binary) != ARCHITECTURES[named]:
-            yield failed("image_architecture", f"{task.place}: CpuArchitecture is {named}, and {binary.name} was built for {built_for(binary)}")
+            yield failed(
+                "image_architecture",
+                f"{task.place}: CpuArchitecture is {named}, and {binary.name} was built for {built_for(binary)}",
+            )
 
 
 def built_for(binary: Path) -> str:

@@ -11,7 +11,9 @@ from .roles import role_of
 
 def logs(plan: Plan) -> Iterator[Finding]:
     """The container names a log group that a template creates, and the execution role writes to it."""
-    created = {plan.text(group.properties.get("LogGroupName"), group.template) for group in plan.all("AWS::Logs::LogGroup")}
+    created = {
+        plan.text(group.properties.get("LogGroupName"), group.template) for group in plan.all("AWS::Logs::LogGroup")
+    }
     for container in plan.containers():
         group = group_of(plan, container)
         if not group:

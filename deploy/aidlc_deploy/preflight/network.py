@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..templates import Template
 from .finding import Finding, failed
 from .firewall import Firewall
-from .plan import HOLE, Plan, Resource
+from .plan import HOLE, Container, Plan, Resource
 from .roles import role_of
 from .traffic import is_on
-from ..templates import Template
 
 # What starts a task on Fargate asks for: the image's manifest, its layers' addresses, secrets, the log.
 INTERFACES = ["ecr.api", "ecr.dkr", "logs", "secretsmanager"]
@@ -107,7 +107,7 @@ def command_execution(plan: Plan) -> Iterator[Finding]:
                     yield failed("exec_not_connected", wrong)
 
 
-def no_session(plan: Plan, container: Any) -> Iterator[str]:
+def no_session(plan: Plan, container: Container) -> Iterator[str]:
     role = role_of(plan, container.task, "TaskRoleArn")
     lacking = [action for action in EXEC_ACTIONS if not (role and role.allows(action))]
     if lacking:
@@ -122,7 +122,9 @@ def way_to_mail(plan: Plan) -> Iterator[Finding]:
     """29: mail by SES has a way there."""
     by_ses = any(container.environment.get("MAIL_TRANSPORT") == "ses" for container in plan.containers())
     if by_ses and not endpoints_for(plan, "email") and not has_nat(plan):
-        yield failed("mail_rejected", "5-endpoints.yaml: mail goes by SES, and there is no endpoint for email and no NAT gateway")
+        yield failed(
+            "mail_rejected", "5-endpoints.yaml: mail goes by SES, and there is no endpoint for email and no NAT gateway"
+        )
 
 
 def endpoints_for(plan: Plan, name: str) -> list[Resource]:
@@ -177,7 +179,7 @@ def first_cycle(needs: dict[str, list[str]]) -> list[str] | None:
 
     def follow(name: str, way: list[str]) -> list[str] | None:
         if name in way:
-            return [*way[way.index(name):], name]
+            return [*way[way.index(name) :], name]
         if name in done:
             return None
         for needed in needs[name]:

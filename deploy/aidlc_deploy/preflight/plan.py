@@ -94,7 +94,7 @@ class Plan:
             return ",".join(self.text(item, template) for item in value)
         if not isinstance(value, dict) or len(value) != 1:
             return str(value)
-        (function, argument), = value.items()
+        ((function, argument),) = value.items()
         if function == "Ref":
             return self.reference(template, argument)
         if function == "Fn::GetAtt":
@@ -148,15 +148,17 @@ class Plan:
             if output.get("Export")
         }
 
-    def containers(self) -> Iterator["Container"]:
+    def containers(self) -> Iterator[Container]:
         """Every container of every task definition."""
         for task in self.all("AWS::ECS::TaskDefinition"):
             for definition in task.properties.get("ContainerDefinitions") or []:
                 yield Container(self, task, definition)
 
-    def containers_of(self, service: Resource) -> list["Container"]:
+    def containers_of(self, service: Resource) -> list[Container]:
         """The containers that a service puts behind a load balancer."""
-        named = {self.text(it.get("ContainerName"), service.template) for it in service.properties.get("LoadBalancers") or []}
+        named = {
+            self.text(it.get("ContainerName"), service.template) for it in service.properties.get("LoadBalancers") or []
+        }
         return [container for container in self.containers() if container.name in named]
 
     def security_groups_of(self, service: Resource) -> list[Resource]:

@@ -40,10 +40,15 @@ def listener(plan: Plan) -> Iterator[Finding]:
                 if it.template == service.template and forwards(plan, it, group)
             ]  # fmt: skip
             if not forwarding:
-                yield failed("target_group_unattached", f"{service.place}: no listener of this stack forwards to {group.name}")
+                yield failed(
+                    "target_group_unattached", f"{service.place}: no listener of this stack forwards to {group.name}"
+                )
             elif not {it.name for it in forwarding} & set(service.depends_on):
                 names = " or ".join(it.name for it in forwarding)
-                yield failed("target_group_unattached", f"{service.place}: no DependsOn with {names}, which forwards to {group.name}")
+                yield failed(
+                    "target_group_unattached",
+                    f"{service.place}: no DependsOn with {names}, which forwards to {group.name}",
+                )
 
 
 def forwards(plan: Plan, listener: Resource, group: Resource) -> bool:
@@ -91,7 +96,12 @@ def wrong_ports(plan: Plan, service: Resource, container: Container) -> Iterator
 
 def wrong_target_group(group: Resource) -> Iterator[str]:
     check = group.properties
-    wanted = {"HealthCheckPath": HEALTH_PATH, "Protocol": "HTTP", "HealthCheckProtocol": "HTTP", "HealthCheckPort": "traffic-port"}
+    wanted = {
+        "HealthCheckPath": HEALTH_PATH,
+        "Protocol": "HTTP",
+        "HealthCheckProtocol": "HTTP",
+        "HealthCheckPort": "traffic-port",
+    }
     # What is not given is as it should be; only the path is / then.
     given = {"HealthCheckPath": "/", **check}
     for name, right in wanted.items():

@@ -16,11 +16,14 @@ sys.path.insert(0, str(DEPLOY))
 
 from aidlc_deploy import preflight  # noqa: E402
 from aidlc_deploy.aws import Aws, AwsError, understand  # noqa: E402
-from aidlc_deploy.preflight.catalogue import load_catalogue  # noqa: E402
+from aidlc_deploy.preflight.catalogue import load_catalogue, tomllib  # noqa: E402
 from aidlc_deploy.templates import Template, load_parameters, load_template  # noqa: E402
 
 ANSWERS = Path(__file__).parent / "answers"
 CATALOGUE = load_catalogue()
+FAULTS = tomllib.loads((Path(__file__).parent / "faults.toml").read_text("utf-8"))["fault"]
+# Stands as a password in a planted fault and in the recorded account. Every look is a look for it, too.
+CANARY = "canary-p4ssw0rd"
 
 
 @dataclass
@@ -121,7 +124,9 @@ class Copy:
                 **how,
                 **more,
             )
-            return status, self.capsys.readouterr().out
+            printed = self.capsys.readouterr()
+            assert CANARY not in printed.out + printed.err
+            return status, printed.out
 
         status, out = run(json=True)
         return Told(status, json.loads(out), {language: run(language=language)[1] for language in ("en", "ko")})

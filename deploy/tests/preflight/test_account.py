@@ -7,10 +7,9 @@ Nothing here has spoken to AWS itself.
 from __future__ import annotations
 
 import pytest
-from conftest import ANSWERS, CATALOGUE, RecordedAws, account, recorded
+from conftest import ANSWERS, CANARY, CATALOGUE, RecordedAws, account, recorded
 
-CANARY = "canary-p4ssw0rd"
-FAULTS = sorted(path.stem for path in ANSWERS.glob("*.json") if "code" in recorded(path.stem))
+RECORDED = sorted(path.stem for path in ANSWERS.glob("*.json") if "code" in recorded(path.stem))
 
 
 def test_a_healthy_account_is_in_order(deployment):
@@ -21,22 +20,17 @@ def test_a_healthy_account_is_in_order(deployment):
     assert {row["code"] for row in told.rows} == {code for code, row in CATALOGUE.items() if {"P", "A"} & set(row.seen)}
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", RECORDED)
 def test_a_recorded_fault_is_named(deployment, name):
     fault = recorded(name)
 
     deployment.look("production", account(name)).names(fault["code"], fault["evidence"])
 
 
-@pytest.mark.parametrize("name", ["healthy", *FAULTS])
-def test_no_value_of_a_variable_is_told(deployment, name):
-    aws = account(name)
-    task = aws.answers["ecs describe-task-definition"]["taskDefinition"]["containerDefinitions"][0]
-    assert CANARY in str(task["environment"])
+def test_the_account_holds_a_password_that_no_look_may_tell():
+    task = account().answers["ecs describe-task-definition"]["taskDefinition"]
 
-    told = deployment.look("production", aws)
-
-    assert CANARY not in f"{told.rows} {told.texts}"
+    assert CANARY in str(task["containerDefinitions"][0]["environment"])
 
 
 def test_a_certificate_of_another_region_is_named(deployment):
@@ -64,7 +58,9 @@ def test_a_permission_that_is_missing_is_a_warning_that_names_it(deployment):
         "123456789012:user/operator is not authorized to perform: ecr:DescribeRepositories on resource: arn:aws:ecr:us-"
         "east-1:123456789012:repository/production-aidlc-auth because no identity-based policy allows it"
     )
-    aws.answers["sesv2 get-account"] = "An error occurred (AccessDeniedException) when calling the GetAccount operation: no"
+    aws.answers["sesv2 get-account"] = (
+        "An error occurred (AccessDeniedException) when calling the GetAccount operation: no"
+    )
 
     told = deployment.look("production", aws)
 
@@ -79,15 +75,21 @@ def test_a_permission_that_is_missing_is_a_warning_that_names_it(deployment):
 
 def test_an_aws_that_does_not_answer_is_a_warning(deployment):
     aws = account()
-    aws.answers["acm describe-certificate"] = "An error occurred (ThrottlingException) when calling the DescribeCertificate operation (reached max retries: 2): Rate exceeded"
+    aws.answers["acm describe-certificate"] = (
+        "An error occurred (ThrottlingException) when calling the DescribeCertificate operation (reached max retries: 2): Rate exceeded"
+    )
 
     told = deployment.look("production", aws)
 
-    assert [row["evidence"] for row in told.wrong()] == ["acm describe-certificate: Rate exceeded (ThrottlingException)"]
+    assert [row["evidence"] for row in told.wrong()] == [
+        "acm describe-certificate: Rate exceeded (ThrottlingException)"
+    ]
 
 
 def test_several_causes_are_told_each_once(deployment):
-    told = deployment.look("production", account("image_pull-stopped", "certificate-pending", "no_circuit_breaker-service"))
+    told = deployment.look(
+        "production", account("image_pull-stopped", "certificate-pending", "no_circuit_breaker-service")
+    )
 
     assert [row["code"] for row in told.wrong()] == ["image_pull", "no_circuit_breaker", "certificate"]
 

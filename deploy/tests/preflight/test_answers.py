@@ -24,7 +24,11 @@ def model(service: str):
 
 
 def operation(service: str, words: str):
-    return next(model(service).operation_model(name) for name in model(service).operation_names if xform_name(name, "-") == words)
+    return next(
+        model(service).operation_model(name)
+        for name in model(service).operation_names
+        if xform_name(name, "-") == words
+    )
 
 
 def strays(value: Any, shape: Any, place: str) -> list[str]:
@@ -33,15 +37,32 @@ def strays(value: Any, shape: Any, place: str) -> list[str]:
         if not isinstance(value, dict):
             return [f"{place} is no structure"]
         unknown = [f"{place}.{name} is unknown" for name in value if name not in shape.members]
-        return unknown + [it for name in value if name in shape.members for it in strays(value[name], shape.members[name], f"{place}.{name}")]
+        return unknown + [
+            it
+            for name in value
+            if name in shape.members
+            for it in strays(value[name], shape.members[name], f"{place}.{name}")
+        ]
     if shape.type_name == "list":
-        return [it for at, item in enumerate(value) for it in strays(item, shape.member, f"{place}[{at}]")] if isinstance(value, list) else [f"{place} is no list"]
+        return (
+            [it for at, item in enumerate(value) for it in strays(item, shape.member, f"{place}[{at}]")]
+            if isinstance(value, list)
+            else [f"{place} is no list"]
+        )
     if shape.type_name == "map":
         return [it for name, item in value.items() for it in strays(item, shape.value, f"{place}.{name}")]
     if shape.type_name == "string" and shape.enum and value.lower() not in map(str.lower, shape.enum):
         # EC2 answers in lower case what its model has with a capital.
         return [f"{place} is {value!r}, none of {shape.enum}"]
-    kinds = {"string": str, "boolean": bool, "integer": int, "long": int, "double": (int, float), "float": (int, float), "timestamp": (str, int, float)}
+    kinds = {
+        "string": str,
+        "boolean": bool,
+        "integer": int,
+        "long": int,
+        "double": (int, float),
+        "float": (int, float),
+        "timestamp": (str, int, float),
+    }
     return [] if isinstance(value, kinds[shape.type_name]) else [f"{place} is no {shape.type_name}"]
 
 

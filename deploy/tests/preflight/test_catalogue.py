@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import ANSWERS, CATALOGUE, DEPLOY, recorded
-from faults import FAULTS
+from conftest import ANSWERS, CATALOGUE, DEPLOY, FAULTS, recorded
 
 GUIDE = DEPLOY.parent / "docs" / "ko" / "troubleshooting.md"
 NUMBERED = [failure for failure in CATALOGUE.values() if failure.number]
@@ -29,14 +28,18 @@ def test_a_row_speaks_both_languages(failure):
 
 
 def test_every_file_that_a_remedy_names_is_there():
-    named = {name for failure in CATALOGUE.values() for name in re.findall(r"\d-[a-z-]+\.yaml", failure.remedy["en"] + failure.remedy["ko"])}
+    named = {
+        name
+        for failure in CATALOGUE.values()
+        for name in re.findall(r"\d-[a-z-]+\.yaml", failure.remedy["en"] + failure.remedy["ko"])
+    }
     assert named and named <= {path.name for path in (DEPLOY / "cloudformation").glob("*.yaml")}
 
 
 @pytest.mark.parametrize("failure", CATALOGUE.values(), ids=lambda failure: failure.code)
 def test_every_row_has_a_fixture_for_each_place_where_it_is_seen(failure):
     if "P" in failure.seen:
-        assert failure.code in {fault.code for fault in FAULTS}
+        assert failure.code in {fault["code"] for fault in FAULTS}
     if "A" in failure.seen and failure.code != "account_not_readable":
         recordings = {recorded(path.stem).get("code") for path in ANSWERS.glob("*.json")}
         assert failure.code in recordings
@@ -44,6 +47,10 @@ def test_every_row_has_a_fixture_for_each_place_where_it_is_seen(failure):
 
 @pytest.mark.parametrize("failure", NUMBERED, ids=lambda failure: failure.code)
 def test_the_korean_guide_lists_every_failure(failure):
-    rows = [line for line in GUIDE.read_text("utf-8").splitlines() if line.startswith(f"| {failure.number} | `{failure.code}` |")]
+    rows = [
+        line
+        for line in GUIDE.read_text("utf-8").splitlines()
+        if line.startswith(f"| {failure.number} | `{failure.code}` |")
+    ]
     assert len(rows) == 1
     assert f"| {'·'.join(failure.seen)} | `{failure.pattern}` |" in rows[0]

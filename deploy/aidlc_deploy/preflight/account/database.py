@@ -18,7 +18,12 @@ def secret(account: Account) -> Iterator[Finding]:
         for found in account.listed("DBInstances", "rds", "describe-db-instances", "--db-instance-identifier", name):
             managed = found.get("MasterUserSecret") or {}
             if managed.get("SecretStatus") == "impaired":
-                yield failed("database_password", f"{name}: its MasterUserSecret is impaired, so the password is not rotated")
+                yield failed(
+                    "database_password", f"{name}: its MasterUserSecret is impaired, so the password is not rotated"
+                )
             read = [variable["value"] for variable in plain(account) if variable["name"] == "DATABASE_SECRET_ARN"]
             if managed and read and managed["SecretArn"] not in read:
-                yield failed("database_password", f"{name}: the task reads {read[0]}, and RDS keeps the password in {managed['SecretArn']}")
+                yield failed(
+                    "database_password",
+                    f"{name}: the task reads {read[0]}, and RDS keeps the password in {managed['SecretArn']}",
+                )

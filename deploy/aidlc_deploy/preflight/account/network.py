@@ -29,7 +29,11 @@ def wrong_doors(account: Account, endpoints: list[dict[str, Any]]) -> Iterator[s
             yield f"there is no endpoint for {name} in the VPC, and no NAT gateway"
         for endpoint in found:
             yield from wrong_interface(account, name, endpoint)
-    gateways = [it for it in endpoints if it["ServiceName"] == f"com.amazonaws.{region}.s3" and it["VpcEndpointType"] == "Gateway"]
+    gateways = [
+        it
+        for it in endpoints
+        if it["ServiceName"] == f"com.amazonaws.{region}.s3" and it["VpcEndpointType"] == "Gateway"
+    ]
     if not gateways and not has_nat(account.plan):
         yield "there is no gateway endpoint for S3 in the VPC, and no NAT gateway"
     for gateway in gateways:
@@ -52,7 +56,9 @@ def wrong_interface(account: Account, name: str, endpoint: dict[str, Any]) -> It
 def task_groups(account: Account) -> set[str | None]:
     """The tasks' security groups, by their ids in the account."""
     services = account.plan.all("AWS::ECS::Service")
-    return {account.physical(group.reference) for service in services for group in account.plan.security_groups_of(service)}
+    return {
+        account.physical(group.reference) for service in services for group in account.plan.security_groups_of(service)
+    }
 
 
 def takes(rule: dict[str, Any], groups: set[str | None]) -> bool:
@@ -78,5 +84,7 @@ def prefix_list(account: Account) -> Iterator[Finding]:
     answer = account.read("ec2", "describe-managed-prefix-lists", "--filters", f"Name=prefix-list-name,Values={name}")
     known = [it["PrefixListId"] for it in (answer or {}).get("PrefixLists") or []]
     if given and known and given not in known:
-        yield failed("resource_initialization", f"S3PrefixListId is {given}, and {name} is {known[0]}: the tasks' security group closes the way to S3")
-
+        yield failed(
+            "resource_initialization",
+            f"S3PrefixListId is {given}, and {name} is {known[0]}: the tasks' security group closes the way to S3",
+        )

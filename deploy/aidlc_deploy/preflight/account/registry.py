@@ -29,7 +29,10 @@ def tags(account: Account) -> Iterator[Finding]:
     arguments = ("--repository-names", account.repository)
     for found in account.listed("repositories", "ecr", "describe-repositories", *arguments):
         if found.get("imageTagMutability") == "MUTABLE":
-            yield warning("image_tag_taken", f"{account.repository}: its tags can be moved, so a roll-back may start another image than before")
+            yield warning(
+                "image_tag_taken",
+                f"{account.repository}: its tags can be moved, so a roll-back may start another image than before",
+            )
     for refusal in refused_pushes(account):
         yield failed("image_tag_taken", refusal)
 
@@ -38,8 +41,13 @@ def refused_pushes(account: Account) -> Iterator[str]:
     """Of the last day, as CloudTrail has them."""
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - PUSHES_SECS))
     wanted = ("--lookup-attributes", "AttributeKey=EventName,AttributeValue=PutImage")
-    for event in account.listed("Events", "cloudtrail", "lookup-events", *wanted, "--start-time", since, "--max-items", "50"):
+    for event in account.listed(
+        "Events", "cloudtrail", "lookup-events", *wanted, "--start-time", since, "--max-items", "50"
+    ):
         told = json.loads(event["CloudTrailEvent"])
         asked = told.get("requestParameters") or {}
-        if told.get("errorCode") == "ImageTagAlreadyExistsException" and asked.get("repositoryName") == account.repository:
+        if (
+            told.get("errorCode") == "ImageTagAlreadyExistsException"
+            and asked.get("repositoryName") == account.repository
+        ):
             yield told["errorMessage"]

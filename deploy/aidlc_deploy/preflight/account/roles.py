@@ -15,7 +15,9 @@ def secret_keys(account: Account) -> Iterator[Finding]:
     for variable, source in secrets(account):
         named = SECRET.fullmatch(source)
         if named and not ONE_KEY.fullmatch(named["rest"]):
-            yield failed("secret_key_suffix", f"{registered(account)}: the valueFrom of {variable} does not end with :key::")
+            yield failed(
+                "secret_key_suffix", f"{registered(account)}: the valueFrom of {variable} does not end with :key::"
+            )
 
 
 def secret_access(account: Account) -> Iterator[Finding]:

@@ -33,7 +33,9 @@ def states(account: Account) -> Iterator[Finding]:
         elif status == "UPDATE_ROLLBACK_FAILED":
             yield failed("stack_update_rollback_failed", f"{name} is in {status}: {last_failure(account, name)}")
         elif status in NOT_TO_CANCEL:
-            yield failed("cancel_update_refused", f"{name} is in {status}, in which no update can begin and none be cancelled")
+            yield failed(
+                "cancel_update_refused", f"{name} is in {status}, in which no update can begin and none be cancelled"
+            )
 
 
 def reasons(account: Account) -> Iterator[Finding]:
@@ -57,7 +59,10 @@ def removed_exports(account: Account) -> Iterator[Finding]:
                 arguments = ("--export-name", name)
                 importers = account.listed("Imports", "cloudformation", "list-imports", *arguments)
                 if importers:
-                    yield failed("export_in_use", f"{template.file} exports {name} no more, and {', '.join(importers)} imports it")
+                    yield failed(
+                        "export_in_use",
+                        f"{template.file} exports {name} no more, and {', '.join(importers)} imports it",
+                    )
 
 
 def first_failure(account: Account, stack: str) -> str:

@@ -99,7 +99,9 @@ def deployment(account: Account) -> Iterator[Finding]:
     if "rolling back to deploymentId" in why:
         yield failed("service_rolled_back", f"{name}: {why}")
     elif named and runs and named != runs:
-        yield failed("service_rolled_back", f"{name}: the stack names {revision(named)}, the service runs {revision(runs)}")
+        yield failed(
+            "service_rolled_back", f"{name}: the stack names {revision(named)}, the service runs {revision(runs)}"
+        )
 
 
 def revision(arn: str) -> str:
