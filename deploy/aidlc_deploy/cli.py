@@ -54,14 +54,21 @@ def deployment(arguments: argparse.Namespace, root: Path) -> Deployment:
         language=arguments.language,
         assume_yes=arguments.yes,
     )
-    if aws.dry_run:
-        account = aws.find_account()
-        made.say(
-            f"dry run in account {account}: what reads was called, what would write is below"
-            if account
-            else "dry run without an account: nothing was called, and nothing is taken to exist"
-        )
+    if arguments.needs_account:
+        show_account(made)
     return made
+
+
+def show_account(deployment: Deployment) -> None:
+    """Says where everything happens; without an account or a way to AWS it ends here, and not in a long wait."""
+    account = deployment.aws.find_account()
+    if not deployment.is_dry:
+        place = f"{deployment.environment} in account {account}, {deployment.aws.region}"
+        print(f"aidlc-deploy: {place}", file=sys.stderr)
+    elif account:
+        deployment.say(f"dry run in account {account}: what reads was called, what would write is below")
+    else:
+        deployment.say("dry run without an account: nothing was called, and nothing is taken to exist")
 
 
 def told(message: str, failure: Failure | None, language: str) -> int:
@@ -81,13 +88,15 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, help: str, do: Callable[[Deployment, argparse.Namespace], int]) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help, description=help)
-        made.set_defaults(do=do)
+        made.set_defaults(do=do, needs_account=True)
         add_common(made)
         return made
 
     it = command("preflight", "say what would fail, before anything is changed", preflight)
     it.add_argument("--json", action="store_true", help="findings as JSON")
     it.add_argument("--templates-only", action="store_true", help="ask no account")
+    # That there is none is one of its findings.
+    it.set_defaults(needs_account=False)
 
     it = command("up", "bring everything up, or on: safe to run again", lambda d, a: up.run(d, a.image_tag, a.start))
     it.add_argument("--image-tag", metavar="TAG", help="default: the commit's short hash")
@@ -100,7 +109,9 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--since", default="10m", metavar="SPAN", help="90s, 10m, 2h, 1d (default: 10m)")
     it.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
     it.add_argument("--pattern", help="only lines with these words")
-    it.add_argument("--patterns", action="store_true", help="list the words worth searching for")
+    it.add_argument(
+        "--patterns", dest="needs_account", action="store_false", help="list the words worth searching for"
+    )
 
     it = command("doctor", "look for what is wrong from inside the VPC", lambda d, a: task.doctor(d, a.json))
     it.add_argument("--json", action="store_true", help="findings as JSON")
@@ -144,7 +155,7 @@ def preflight(deployment: Deployment, arguments: argparse.Namespace) -> int:
 
 
 def show_logs(deployment: Deployment, arguments: argparse.Namespace) -> int:
-    if arguments.patterns:
+    if not arguments.needs_account:
         return logs.show_patterns(arguments.language)
     return logs.show(deployment, arguments.since, arguments.pattern, arguments.follow)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ class Patience:
     def until(self, what: str, look: Callable[[], Found | None]) -> Found:
         """What `look` finds, as soon as it finds something. What is refused for a moment is asked again."""
         end = time.monotonic() + self.limit_secs
+        refused: set[str] = set()
         while True:
-            found = self.looked(look)
+            found = looked(what, look, refused)
             if found is not None:
                 return found
             if time.monotonic() >= end:
@@ -38,11 +40,15 @@ class Patience:
         """The same, but not longer than this."""
         return Patience(self.poll_secs, min(self.limit_secs, limit_secs))
 
-    @staticmethod
-    def looked(look: Callable[[], Found | None]) -> Found | None:
-        try:
-            return look()
-        except AwsError as error:
-            if error.is_transient:
-                return None
+
+def looked(what: str, look: Callable[[], Found | None], refused: set[str]) -> Found | None:
+    """One look. What is refused for a moment finds nothing, and is said once."""
+    try:
+        return look()
+    except AwsError as error:
+        if not error.is_transient:
             raise
+        if error.message not in refused:
+            refused.add(error.message)
+            print(f"{what}: is asked again: {error.message}", file=sys.stderr, flush=True)
+        return None

@@ -79,7 +79,7 @@ def test_there_is_no_service_yet(world) -> None:
     done = world.run("rollback", "--yes")
     assert done.status == 0
     assert "there is no service" in done.out
-    assert not [call for call in world.calls() if "describe-stacks" not in call]
+    assert not [call for call in world.calls() if "describe-stacks" not in call and "sts" not in call]
 
 
 def test_it_asks_first(twice_up, monkeypatch) -> None:

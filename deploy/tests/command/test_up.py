@@ -78,7 +78,7 @@ def test_what_preflight_finds_stops_it(world, monkeypatch) -> None:
     done = world.run("up", "--image-tag", "t1")
     assert done.status == 1
     assert "preflight found what would fail" in done.err
-    assert not world.calls()
+    assert world.calls() == ["aws sts get-caller-identity"]
     (environment, aws, parameters), more = asked[0]
     assert (environment, aws.region, parameters.region) == ("staging", "us-east-1", "us-east-1")
     assert more["before_up"] and more["language"] == "en"
@@ -175,8 +175,27 @@ def test_what_is_refused_for_a_moment_is_asked_again(world, monkeypatch) -> None
         return original(asked)
 
     monkeypatch.setattr(world.account.cloudformation, "describe_stacks", describe_stacks)
-    assert world.up().status == 0
+    done = world.up()
+    assert done.status == 0
     assert not answers
+    assert done.err.count("is asked again: Rate exceeded") == 1
+
+
+def test_where_it_happens_is_said(world) -> None:
+    assert world.up().err == "aidlc-deploy: staging in account 123456789012, us-east-1\n"
+
+
+def test_without_a_way_to_aws_it_ends_at_once(world, monkeypatch) -> None:
+    def refused(*_):
+        from fake.answers import Refused
+
+        raise Refused("ExpiredToken", "The security token included in the request is expired")
+
+    monkeypatch.setattr(world.account, "sts_get_caller_identity", refused)
+    done = world.up()
+    assert done.status == 1
+    assert "ExpiredToken" in done.err
+    assert len(world.calls()) == 1
 
 
 def test_a_parameter_that_nobody_gives_is_named(world) -> None:
