@@ -18,11 +18,16 @@ from urllib.parse import urlsplit
 from . import logs
 from .deployment import Deployment
 from .failures import Stopped
+from .patience import Patience
 
 SIMULATED = "📧 이메일 발송 시뮬레이션"
 # The log arrives in CloudWatch some seconds after it was written.
 LOG_DELAY_SECS = 120
+# The name of a new load balancer is known everywhere after a minute or so.
+NAME_DELAY_SECS = 180
 CALL_SECS_MAX = 20
+# What curl ends with where the name is not known yet, or nobody takes connections.
+NOT_CONNECTED = (6, 7)
 
 
 @dataclass(frozen=True)
@@ -59,46 +64,61 @@ def run(deployment: Deployment) -> None:
 
     deployment.say(f"check: {url}")
     form = {"email": email, "password": secrets.token_urlsafe(18), "full_name": "Deploy Check"}
-    registered = post(url, balancer, "register", form)
+    front = Front(url, balancer, deployment.patience.at_most(NAME_DELAY_SECS))
+    registered = front.post("register", form)
     registered.must_be(202, "challenge_id")
     deployment.say("check: register is answered 202")
 
     form = {"email": email, "challenge_id": registered.body["challenge_id"]}
     if simulated:
         code = code_from_log(deployment, email, began)
-        post(url, balancer, "verify-registration", {**form, "verification_code": code}).must_be(201, "session_token")
+        front.post("verify-registration", {**form, "verification_code": code}).must_be(201, "session_token")
         deployment.say("check: verify-registration is answered 201 for the code in the log")
     else:
-        refused = post(url, balancer, "verify-registration", {**form, "verification_code": "000000"})
+        refused = front.post("verify-registration", {**form, "verification_code": "000000"})
         refused.must_be(400, "code")
         if refused.body["code"] != "code_wrong":
             raise Stopped(f"{refused.call} refused a wrong code as {refused.body['code']}, not as code_wrong")
         deployment.say("check: verify-registration refuses a wrong code")
 
-    post(url, balancer, "login", {"email": email}).must_be(202, "challenge_id")
+    front.post("login", {"email": email}).must_be(202, "challenge_id")
     deployment.say("check: login is answered 202")
 
 
-def post(url: str, balancer: str, path: str, form: dict[str, str]) -> Answer:
-    """Makes one call with curl. The body goes through a pipe: a command line can be read by others."""
-    place = f"{url.rstrip('/')}/api/auth/{path}"
-    host = urlsplit(place)
-    port = host.port or (443 if host.scheme == "https" else 80)
-    command = ["curl", "--silent", "--show-error", "--max-time", str(CALL_SECS_MAX), "--request", "POST", place]
-    # Straight to this load balancer, under the public name: that name may not point to it yet.
-    command += ["--connect-to", f"{host.hostname}:{port}:{balancer}:{port}"]
-    command += ["--header", "Content-Type: application/json", "--data", "@-", "--write-out", "\n%{http_code}"]
-    done = subprocess.run(
-        command, input=json.dumps(form), capture_output=True, text=True, encoding="utf-8", timeout=2 * CALL_SECS_MAX
-    )
-    if done.returncode:
-        raise Stopped(f"POST {place}: {done.stderr.strip()}", said=[done.stderr])
-    text, _, status = done.stdout.rpartition("\n")
-    try:
-        body = json.loads(text)
-    except ValueError:
-        raise Stopped(f"POST {place} was answered {status}, and not in JSON: it is not the service that answers") from None
-    return Answer(f"POST {place}", int(status), body)
+@dataclass(frozen=True)
+class Front:
+    """The service as callers reach it: under its public URL, at this load balancer."""
+
+    url: str
+    balancer: str
+    patience: Patience
+
+    def post(self, path: str, form: dict[str, str]) -> Answer:
+        """Makes one call with curl, once there is somebody to take it."""
+        place = f"{self.url.rstrip('/')}/api/auth/{path}"
+        return self.patience.until(f"a connection to {self.balancer}", lambda: self.answer(place, form))
+
+    def answer(self, place: str, form: dict[str, str]) -> Answer | None:
+        """The answer, None if there was no connection. The form goes through a pipe: others can read a command line."""
+        host = urlsplit(place)
+        port = host.port or (443 if host.scheme == "https" else 80)
+        command = ["curl", "--silent", "--show-error", "--max-time", str(CALL_SECS_MAX), "--request", "POST", place]
+        # Straight to this load balancer, under the public name: that name may not point to it yet.
+        command += ["--connect-to", f"{host.hostname}:{port}:{self.balancer}:{port}"]
+        command += ["--header", "Content-Type: application/json", "--data", "@-", "--write-out", "\n%{http_code}"]
+        done = subprocess.run(
+            command, input=json.dumps(form), capture_output=True, text=True, encoding="utf-8", timeout=2 * CALL_SECS_MAX
+        )
+        if done.returncode in NOT_CONNECTED:
+            return None
+        if done.returncode:
+            raise Stopped(f"POST {place}: {done.stderr.strip()}", said=[done.stderr])
+        text, _, status = done.stdout.rpartition("\n")
+        try:
+            body = json.loads(text)
+        except ValueError:
+            raise Stopped(f"POST {place} was answered {status}, and not in JSON: is that the service?") from None
+        return Answer(f"POST {place}", int(status), body)
 
 
 def code_from_log(deployment: Deployment, email: str, began: int) -> str:

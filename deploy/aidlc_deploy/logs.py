@@ -29,15 +29,18 @@ def show(deployment: Deployment, since: str, pattern: str | None, follow: bool) 
     """Prints the log's lines since then; `follow` goes on until Ctrl-C."""
     start = int((time.time() - seconds(since)) * 1000)
     shown: set[str] = set()
-    while True:
-        for event in search(deployment, start, pattern):
-            if event["eventId"] not in shown:
-                shown.add(event["eventId"])
-                start = max(start, event["timestamp"])
-                print(f"{moment(event['timestamp'])} {task_of(event)} {event['message']}", flush=True)
-        if not follow or deployment.is_dry:
-            return 0
-        time.sleep(deployment.patience.poll_secs)
+    try:
+        while True:
+            for event in search(deployment, start, pattern):
+                if event["eventId"] not in shown:
+                    shown.add(event["eventId"])
+                    start = max(start, event["timestamp"])
+                    print(f"{moment(event['timestamp'])} {task_of(event)} {event['message']}", flush=True)
+            if not follow or deployment.is_dry:
+                return 0
+            time.sleep(deployment.patience.poll_secs)
+    except KeyboardInterrupt:
+        return 0
 
 
 def show_patterns(language: str) -> int:

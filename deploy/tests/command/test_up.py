@@ -292,6 +292,24 @@ def test_a_service_that_answers_wrongly_is_not_up(world, path: str, status: int,
     assert said in failed.err
 
 
+def test_a_name_that_is_not_known_yet_is_waited_for(world) -> None:
+    world.account.plant("connection", times=2)
+    assert world.up().status == 0
+    assert sum("/register" in call for call in world.calls()) == 3
+
+
+def test_a_load_balancer_that_nobody_reaches_is_given_up(world) -> None:
+    world.account.plant("connection", times=1_000_000)
+    assert "a connection to alb.example: not within" in world.up().err
+
+
+def test_a_wrong_order_is_named(world) -> None:
+    failed = world.run("up", "--image-tag", "t1", "--from", "security-groups")
+    assert failed.status == 1
+    assert "No export named staging-aidlc-auth-private-subnet-ids found" in failed.err
+    assert "export_missing: " in failed.err
+
+
 def test_production_sends_its_mail_to_the_simulator_and_refuses_a_wrong_code(world) -> None:
     world.account.mail_is_simulated = False
     done = world.up(env="production")

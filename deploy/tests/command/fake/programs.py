@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 from .account import CANARY, Account
 from .answers import Refused, options
 
+class NotConnected(Refused):
+    """curl's own refusals have statuses of their own."""
+
+
 CODE = "482913"
 
 
@@ -18,6 +22,8 @@ def run(account: Account, command: list[str], fed: str | None) -> subprocess.Com
     program = command[0].rsplit("/", 1)[-1]
     try:
         return ended(command, PROGRAMS[program](account, command[1:], fed))
+    except NotConnected as refused:
+        return ended(command, "", 6, refused.message)
     except Refused as refused:
         operation = command[2] if program == "aws" else ""
         return ended(command, "", 254, refused.told(operation) if operation else refused.message)
@@ -56,8 +62,8 @@ def curl(account: Account, arguments: list[str], fed: str | None) -> str:
     """The service behind the load balancer, as far as the three calls go."""
     asked = options(arguments)
     assert asked["data"] == ["@-"], "the body comes through the pipe"
-    if not account.ecs.service:
-        raise Refused("", "curl: (7) Failed to connect")
+    if not account.ecs.service or account.fault("connection") is not None:
+        raise NotConnected("", "curl: (6) Could not resolve host")
     path = urlsplit(asked["request"][1]).path.rsplit("/", 1)[-1]
     form = json.loads(fed)
     fault = account.fault(path)
