@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .finding import Finding, failed
 from .plan import Container, Plan
-from .roles import role_of, secret_targets
+from .roles import role_of
 
 # `arn:…:secret:name-AbCdEf`, or a reference to one, then `:key:stage:version`.
 SECRET = re.compile(r"(?P<secret>\{[^}]+\}|arn:[^:]*:secretsmanager:[^:]*:[^:]*:secret:[^:]+)(?P<rest>.*)")
@@ -51,7 +51,7 @@ def unreadable(plan: Plan, container: Container, which: str, variable: str, secr
     role = role_of(plan, container.task, which)
     if not role:
         yield failed("secret_access", f"{container.task.place}: no {which}, which must read {variable}")
-    elif not role.allows("secretsmanager:GetSecretValue", secret_targets(plan, secret)):
+    elif not role.allows("secretsmanager:GetSecretValue", [secret]):
         yield failed("secret_access", f"{role.place}: no secretsmanager:GetSecretValue on the secret of {variable}")
     elif (key := own_key(plan, secret)) and not role.allows("kms:Decrypt", [key]):
         yield failed("secret_access", f"{role.place}: no kms:Decrypt on the key of the secret of {variable}")

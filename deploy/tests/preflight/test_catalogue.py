@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import ANSWERS, CATALOGUE, DEPLOY, FAULTS, recorded
+from looking import ANSWERS, CATALOGUE, DEPLOY, FAULTS, recorded
 
 GUIDE = DEPLOY.parent / "docs" / "ko" / "troubleshooting.md"
 NUMBERED = [failure for failure in CATALOGUE.values() if failure.number]

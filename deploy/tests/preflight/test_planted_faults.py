@@ -5,9 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
-from conftest import CANARY, CATALOGUE, FAULTS
-
 from aidlc_deploy.templates import ENVIRONMENTS
+from looking import CANARY, CATALOGUE, FAULTS
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -62,3 +61,35 @@ def test_a_nat_gateway_makes_endpoints_a_choice(deployment):
     deployment.plant("5-endpoints.yaml", "${AWS::Region}.ecr.api", "${AWS::Region}.ecs")
 
     assert deployment.look("staging").wrong() == []
+
+
+def test_a_key_of_our_own_must_be_usable_by_whoever_reads_the_secret(deployment):
+    deployment.plant("staging.json", '"KmsKeyArn": ""', '"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b"')
+    assert deployment.look("staging").wrong() == []
+
+    deployment.plant("4-iam.yaml", "Action: kms:Decrypt", "Action: kms:Encrypt")
+
+    deployment.look("staging").names(
+        "secret_access", "ExecutionRole: no kms:Decrypt on the key of the secret of SECRET_KEYS"
+    )
+
+
+def test_a_task_without_an_execution_role_is_told_for_all_that_it_lacks(deployment):
+    deployment.plant("7-service.yaml", "ExecutionRoleArn: !ImportValue", "Ignored: !ImportValue")
+
+    told = deployment.look("staging")
+
+    assert [row["code"] for row in told.wrong()] == [
+        "resource_initialization",
+        "secret_access",
+        "secret_access",
+        "no_logs",
+    ]
+
+
+def test_a_number_of_connections_that_was_chosen_counts(deployment):
+    deployment.plant(
+        "3-database.yaml", '        rds.force_ssl: "1"\n', '        rds.force_ssl: "1"\n        max_connections: "30"\n'
+    )
+
+    deployment.look("staging").names("too_many_connections", "and the database has about 25")

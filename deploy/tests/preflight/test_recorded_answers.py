@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore import xform_name
-from conftest import ANSWERS, account, recorded
+from looking import ANSWERS, account, recorded
 
 NAMES = sorted(path.stem for path in ANSWERS.glob("*.json"))
 # The command's own, for any call that pages.

@@ -1,13 +1,13 @@
 """What preflight says about an account, from answers recorded in files.
 
-They follow AWS's documented shapes and literal messages; `test_answers.py` holds them to botocore's models.
+They follow AWS's documented shapes and literal messages; `test_recorded_answers.py` holds them to botocore's models.
 Nothing here has spoken to AWS itself.
 """
 
 from __future__ import annotations
 
 import pytest
-from conftest import ANSWERS, CANARY, CATALOGUE, RecordedAws, account, recorded
+from looking import ANSWERS, CANARY, CATALOGUE, RecordedAws, account, recorded
 
 RECORDED = sorted(path.stem for path in ANSWERS.glob("*.json") if "code" in recorded(path.stem))
 
