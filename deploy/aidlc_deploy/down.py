@@ -18,7 +18,7 @@ def run(deployment: Deployment, with_images: bool) -> int:
     confirm(deployment)
     refuse_if_protected(deployment)
     for stack in reversed(deployment.stacks()):
-        if stack == deployment.stack("registry") and not is_empty(deployment, with_images):
+        if stack.name == deployment.stack("registry").name and not is_empty(deployment, with_images):
             deployment.say(f"{stack.name}: stays, for its images; --images deletes them too")
         else:
             remove(deployment, stack)

@@ -34,6 +34,8 @@ class Stack:
     aws: Aws
     patience: Patience
     say: Callable[[str], None]
+    # What else to show at each look while something is in progress.
+    meanwhile: Callable[[], None] = lambda: None
 
     def deploy(self, template: Template, parameters: Mapping[str, str]) -> None:
         """Creates the stack or updates it, and waits until that is done."""
@@ -112,12 +114,11 @@ class Stack:
 
         def look() -> tuple[dict | None] | None:
             found = self.read()
-            if not found or is_at_rest(found["StackStatus"]):
-                if seen:
-                    self.show_events(seen)
-                return (found,)
-            self.show_events(seen)
-            return None
+            is_settled = not found or is_at_rest(found["StackStatus"])
+            if seen or not is_settled:
+                self.show_events(seen)
+                self.meanwhile()
+            return (found,) if is_settled else None
 
         return self.patience.until(self.name, look)[0]
 

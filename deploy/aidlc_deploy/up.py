@@ -7,7 +7,7 @@ comes to the same end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import check, image, service, task
 from .deployment import Deployment
@@ -91,12 +91,10 @@ def roll(deployment: Deployment) -> None:
     """Lets the service run the new task definition."""
     stack = deployment.stack("service")
     definition = registered(deployment, stack)
-    try:
-        stack.set_parameters(deployment.template("service"), {"RunningTaskDefinition": definition})
-    except Stopped:
-        # The stack says only that the service did not come to rest; the tasks say why.
-        service.show_stopped(deployment, definition, shown=set())
-        raise
+    # The stack says only whether the service came to rest; its tasks say why not.
+    shown: set[str] = set()
+    stack = replace(stack, meanwhile=lambda: service.show_stopped(deployment, definition, shown))
+    stack.set_parameters(deployment.template("service"), {"RunningTaskDefinition": definition})
 
 
 def wait_until_stable(deployment: Deployment) -> None:
