@@ -18,8 +18,8 @@ ORDER = ("network", "security-groups", "database", "iam", "endpoints", "registry
 PORT = 8001
 CONTAINER = APPLICATION
 
-# What `aidlc-deploy` gives by itself, so that no file has it.
-GIVEN = {"Environment": "", "ImageTag": "1", "RunningTaskDefinition": "arn:aws:ecs:::task-definition/family:1"}
+# What `aidlc-deploy` gives by itself beside `Environment`, so that no file has it.
+GIVEN = {"ImageTag": "1", "RunningTaskDefinition": "arn:aws:ecs:::task-definition/family:1"}
 
 SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|private_?key", re.IGNORECASE)
 SECRET_VALUE = re.compile(
@@ -104,7 +104,7 @@ def declarations(templates: Sequence[Template], _: Mapping[str, Parameters]) -> 
 
 def files(templates: Sequence[Template], parameters: Mapping[str, Parameters]) -> Iterator[Breach]:
     """The files give what the templates declare: no less, no more, and the same names in every environment."""
-    declared = {name for template in templates for name in template.parameters} - set(GIVEN)
+    declared = {name for template in templates for name in template.parameters} - {"Environment", *GIVEN}
     for environment in ENVIRONMENTS:
         if environment not in parameters:
             yield Breach("parameter-missing", f"{environment}.json", "is missing")
@@ -121,7 +121,7 @@ def values(templates: Sequence[Template], parameters: Mapping[str, Parameters]) 
     """CloudFormation would take the values."""
     for environment, given in parameters.items():
         for template in templates:
-            for problem in refused_values(template, given.for_template(template, environment, **_given(environment))):
+            for problem in refused_values(template, given.for_template(template, environment, **GIVEN)):
                 yield Breach("parameter-refused", given.path.name, f"{template.file}: {problem}")
 
 
@@ -136,7 +136,7 @@ def secrets(templates: Sequence[Template], parameters: Mapping[str, Parameters])
         for text in _texts(template.document):
             if SECRET_VALUE.search(text):
                 yield Breach("plain-secret", template.file, "a value holds a password or key; it is not repeated here")
-        for resource, key, value in _properties(template, re.compile(r"(Master|User)?Password|AuthToken|SecretString")):
+        for resource, key, value in _properties(template, re.compile(r"(Master)?(User)?Password|AuthToken|SecretString")):
             if "{{resolve:secretsmanager:" not in text_of(value):
                 yield Breach("plain-secret", template.file, f"{resource}: {key} is not taken from Secrets Manager")
     for given in parameters.values():
@@ -183,7 +183,7 @@ def names(templates: Sequence[Template], parameters: Mapping[str, Parameters]) -
             if template.name != "service":
                 continue
             try:
-                rendered = template.rendered(given.for_template(template, environment, **_given(environment)))
+                rendered = template.rendered(given.for_template(template, environment, **GIVEN))
             except TemplateError as error:
                 yield Breach("names", template.file, str(error))
                 continue
@@ -240,7 +240,7 @@ def _imports_in_environments(templates: Sequence[Template], parameters: Mapping[
         exported: set[str] = set()
         for template in templates:
             try:
-                rendered = template.rendered(given.for_template(template, environment, **_given(environment)), given.region)
+                rendered = template.rendered(given.for_template(template, environment, **GIVEN), given.region)
             except TemplateError as error:
                 yield Breach("template", template.file, str(error))
                 continue
@@ -267,10 +267,6 @@ def _imports_that_change(templates: Sequence[Template]) -> Iterator[Breach]:
         for name in template.imports():
             if name in changing:
                 yield Breach("import-of-change", template.file, f"{name} changes with every release and could not, were it imported")
-
-
-def _given(environment: str) -> dict[str, str]:
-    return {**GIVEN, "Environment": environment}
 
 
 def _narrower(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

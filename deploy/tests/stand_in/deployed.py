@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import boto3
 from aidlc_deploy import up
 from aidlc_deploy.aws import Aws
 from aidlc_deploy.deployment import Deployment, load
@@ -30,19 +32,22 @@ class Deployed:
 
     def resources(self, name: str) -> dict[str, str]:
         """Type by logical name of what a stack holds, as CloudFormation says."""
-        stack = self.deployment.stack(name).name
-        found = self.aws.call("cloudformation", "describe-stack-resources", "--stack-name", stack)
+        found = self.client("cloudformation").describe_stack_resources(StackName=self.deployment.stack(name).name)
         return {one["LogicalResourceId"]: one["ResourceType"] for one in found["StackResources"]}
 
     def exports(self) -> dict[str, str]:
         """Value by name of everything that the account exports."""
-        found = self.aws.call("cloudformation", "list-exports")["Exports"]
+        found = self.client("cloudformation").list_exports()["Exports"]
         return {one["Name"]: one["Value"] for one in found}
 
     def task_definition(self) -> dict:
         """The newest task definition as ECS has it: the exact environment and secrets of a task."""
         name = self.deployment.stack("service").output("TaskDefinitionArn")
-        return self.aws.call("ecs", "describe-task-definition", "--task-definition", name)["taskDefinition"]
+        return self.client("ecs").describe_task_definition(taskDefinition=name)["taskDefinition"]
+
+    def client(self, service: str) -> Any:
+        """For looking: a start of the aws CLI for each question would take the most of a test's time."""
+        return boto3.client(service, region_name=self.aws.region)
 
     def release(self, tag: str) -> str:
         """Registers and runs another image, as `up` does; answers the task definition."""

@@ -11,7 +11,10 @@ import boto3
 import moto.cloudformation.parsing as parsing
 from moto.cloudformation.exceptions import ValidationError
 
-DYNAMIC = re.compile(r"\{\{resolve:secretsmanager:(?P<secret>arn:(?:[^:}]+:){5}[^:}]+:[^:}]+|[^:}]+):SecretString:(?P<key>[^:}]*)(?::[^}]*)?\}\}")
+DYNAMIC = re.compile(
+    r"\{\{resolve:secretsmanager:"
+    r"(?P<secret>arn:(?:[^:}]+:){5}[^:}]+|[^:}]+):SecretString:(?P<key>[^:}]*)(?::[^}]*)?\}\}"
+)
 
 
 def install(endpoint: str) -> None:
@@ -23,8 +26,11 @@ def install(endpoint: str) -> None:
         if isinstance(node, dict) and "Fn::Cidr" in node:
             return _subnets(*(resolved(argument, resources) for argument in node["Fn::Cidr"]))
         value = known(node, resources)
-        if isinstance(value, str) and "{{resolve:" in value:
-            return DYNAMIC.sub(lambda reference: _secret(endpoint, reference), value)
+        # Inside `Fn::Sub` it comes here twice, the first time with its `${…}`.
+        if isinstance(value, str) and "{{resolve:" in value and "${" not in value:
+            value = DYNAMIC.sub(lambda reference: _secret(endpoint, reference), value)
+            if "{{resolve:" in value:
+                raise ValidationError(message=f"the stand-in does not know this reference: {value}")
         return value
 
     def class_or_refusal(kind: str) -> Any:

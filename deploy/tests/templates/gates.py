@@ -101,9 +101,8 @@ def policies(rendered: dict[str, list[Template]]) -> list[Finding]:
 
 def _rendered(environment: str) -> Iterator[Template]:
     parameters = load_parameters(DEPLOY / "params" / f"{environment}.json")
-    given = {**GIVEN, "Environment": environment}
     for template in load_templates(DEPLOY / "cloudformation"):
-        yield template.rendered(parameters.for_template(template, environment, **given), parameters.region)
+        yield template.rendered(parameters.for_template(template, environment, **GIVEN), parameters.region)
 
 
 def _policies(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
