@@ -125,7 +125,8 @@ def test_nothing_but_an_update_under_way_is_cancelled(twice_up, status: str) -> 
     stack = service_stack(world)
     stack.become(status, "User Initiated")
     if status.endswith("_IN_PROGRESS"):
-        stack.moments = [("status", "UPDATE_ROLLBACK_COMPLETE" if "ROLLBACK" in status else "UPDATE_COMPLETE")]
+        end = "UPDATE_ROLLBACK_COMPLETE" if "ROLLBACK" in status else "UPDATE_COMPLETE"
+        stack.moments = [("event", "Thing", "UPDATE_COMPLETE")] * 2 + [("status", end)]
     assert world.run("rollback", "--yes").status == 0
     assert "cancel-update-stack" not in "".join(world.calls())
 

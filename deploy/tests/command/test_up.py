@@ -24,6 +24,11 @@ def test_the_first_time_everything_is_made_in_order(world, is_as_recorded) -> No
     assert world.account.accounts, "the check made an account"
 
 
+def test_a_service_is_up_once_its_targets_are_healthy(world) -> None:
+    world.up()
+    assert world.account.ecs.service["probes_left"] == 0
+
+
 def test_again_nothing_is_changed(world, is_as_recorded) -> None:
     world.up()
     world.calls()

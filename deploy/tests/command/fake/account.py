@@ -80,8 +80,11 @@ class Account:
             raise Refused("RepositoryNotFoundException", f"The repository with name '{name}' does not exist")
 
     def elbv2_describe_target_health(self, asked: dict) -> dict:
-        at_rest = self.ecs.service and self.ecs.service["looks_left"] == 0
-        health = {"State": "healthy"} if at_rest else {"State": "initial", "Description": "Target registration is in progress"}
+        service = self.ecs.service
+        is_healthy = service["looks_left"] == 0 and service["probes_left"] == 0
+        # A task that runs becomes healthy some probes later.
+        service["probes_left"] = max(0, service["probes_left"] - (service["looks_left"] == 0))
+        health = {"State": "healthy"} if is_healthy else {"State": "initial", "Description": "Target registration is in progress"}
         return {"TargetHealthDescriptions": [{"Target": {"Id": "10.0.10.4", "Port": 8001}, "TargetHealth": health}]}
 
     def elbv2_describe_load_balancer_attributes(self, asked: dict) -> dict:

@@ -65,11 +65,12 @@ class Ecs:
         fault = before and self.account.fault("breaker")
         name = f"{environment}-aidlc-auth-service"
         # Being at rest takes a look or two longer than CloudFormation waits.
-        self.service = {"name": name, "steered": before if fault else definition, "looks_left": 0 if fault else 2}
+        self.service = {"name": name, "steered": before if fault else definition, "looks_left": 0, "probes_left": 0}
         if fault:
             self.service["failed"] = definition
             self.stop_task(definition, fault["reason"])
         else:
+            self.service.update(looks_left=2, probes_left=2)
             self.rollouts.insert(0, {"arn": f"{PREFIX}:service-revision/{len(self.rollouts) + 1}", "definition": definition})
 
     def stop_task(self, definition: str, reason: str) -> None:

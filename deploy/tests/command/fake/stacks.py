@@ -236,8 +236,9 @@ def failing(doing: str, then: str, fault: dict, sticks: bool) -> list[tuple]:
     begin = "create" if doing == "CREATE" else "update"
     said = f"The following resource(s) failed to {begin}: [{fault['resource']}]. Rollback requested by user."
     moments = [
-        ("event", fault["resource"], f"{doing}_FAILED", fault["reason"]),
+        # What is cancelled because of a failure may be told before it: events of one moment have no order.
         ("event", "Other", f"{doing}_FAILED", CANCELLED),
+        ("event", fault["resource"], f"{doing}_FAILED", fault["reason"]),
         ("status", f"{then}_IN_PROGRESS", said),
     ]
     if sticks:
