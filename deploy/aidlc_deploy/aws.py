@@ -104,8 +104,8 @@ def is_reading(operation: str) -> bool:
 
 def run(command: list[str], timeout_secs: float) -> str:
     shown = shlex.join(command)
-    # Version 2 would page, and ask at a terminal.
-    environment = {**os.environ, "AWS_PAGER": "", "AWS_CLI_AUTO_PROMPT": "off"}
+    # Version 2 would page, and ask at a terminal; both would read templates as the machine's locale has it.
+    ours = {"AWS_PAGER": "", "AWS_CLI_AUTO_PROMPT": "off", "AWS_CLI_FILE_ENCODING": "UTF-8", "PYTHONUTF8": "1"}
     try:
         done = subprocess.run(
             command,
@@ -114,7 +114,7 @@ def run(command: list[str], timeout_secs: float) -> str:
             text=True,
             encoding="utf-8",
             timeout=timeout_secs,
-            env=environment,
+            env={**os.environ, **ours},
         )
     except FileNotFoundError:
         remedy = "the aws command is not installed: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"

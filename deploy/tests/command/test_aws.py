@@ -25,11 +25,12 @@ def aws_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_call_names_region_format_and_profile(aws_says) -> None:
-    aws_says("print(json.dumps({'said': sys.argv[1:], 'pager': os.environ['AWS_PAGER']}))")
+    aws_says("print(json.dumps({'said': sys.argv[1:], 'pager': os.environ['AWS_PAGER'], 'utf8': sys.flags.utf8_mode}))")
     answer = Aws("us-east-1", profile="blue").call("ecs", "list-tasks", "--cluster", "a b")
     assert answer == {
         "said": "ecs,list-tasks,--cluster,a b,--output,json,--region,us-east-1,--profile,blue".split(","),
         "pager": "",
+        "utf8": 1,
     }
 
 

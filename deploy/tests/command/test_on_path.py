@@ -133,6 +133,13 @@ def test_it_leaves_nothing_behind_in_the_tree(machine: Machine) -> None:
     assert not list((machine.folder / "deploy").rglob("__pycache__"))
 
 
+def test_a_terminal_that_cannot_show_it_ends_nothing(machine: Machine) -> None:
+    process = machine.start("logs", "--patterns", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "\\U0001f4e7" in out
+
+
 def test_its_language_is_that_of_python_3_9() -> None:
     files = [DEPLOY / "aidlc-deploy", *(DEPLOY / "aidlc_deploy").rglob("*.py")]
     assert len(files) > 15
