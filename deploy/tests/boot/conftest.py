@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import task
+import vpc
 from region import Region
 from task import Image
 
@@ -31,6 +32,7 @@ def image(folder: Path) -> Image:
 
 @pytest.fixture(scope="session")
 def region(folder: Path, image: Image) -> Iterator[Region]:
+    vpc.enter()
     task.cleared()
     region = Region(folder, image)
     try:

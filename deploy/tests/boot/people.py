@@ -38,10 +38,12 @@ class Person:
     def email(self) -> str:
         return f"{self.name}@example.com"
 
-    def call(self, method: str, path: str, body: dict | None = None) -> Answer:
+    def call(self, method: str, path: str, body: dict | None = None, more_headers: dict[str, str] = {}) -> Answer:
         """One request over a connection of its own, so that whatever breaks was this request's."""
         connection = http.client.HTTPConnection(self.service, 80, timeout=60, source_address=(self.address, 0))
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = dict(more_headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         try:

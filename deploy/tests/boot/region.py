@@ -20,7 +20,7 @@ from account import Account, Definition
 from people import Person
 from servers import Authority, Balancer, Postgres, RoleCredentials, Server, endpoint, redis
 from stacks import Stacks
-from task import Image, Task
+from task import Image, Size, Task
 from vpc import INTERNET, Vpc
 
 RDS_BUNDLE = "/etc/ssl/rds.pem"
@@ -69,19 +69,19 @@ class Region:
 
     # ── tasks ──
 
-    def begin(self, name: str, definition: Definition) -> Task:
+    def begin(self, name: str, definition: Definition, size: Size | None = None) -> Task:
         """Starts a task of the service."""
-        return self._start(name, definition, [], definition.environment())
+        return self._start(name, size or definition.size, [], definition.environment())
 
     def run(self, name: str, command: list[str], environment: dict[str, str] | None = None, within: float = 60) -> Task:
         """Runs a task to its end, as `aws ecs run-task` with this command does."""
-        task = self._start(name, self.definition, command, environment or self.definition.environment())
+        task = self._start(name, self.definition.size, command, environment or self.definition.environment())
         task.wait(within)
         return task
 
-    def _start(self, name: str, definition: Definition, command: list[str], environment: dict[str, str]) -> Task:
+    def _start(self, name: str, size: Size, command: list[str], environment: dict[str, str]) -> Task:
         task = Task.start(
-            self.image, name, definition.size, {**environment, **TRUST}, self.vpc, self.folder / "tasks" / name,
+            self.image, name, size, {**environment, **TRUST}, self.vpc, self.folder / "tasks" / name,
             command, {RDS_BUNDLE: self.authority.file},
         )
         self.tasks.append(task)
@@ -90,7 +90,7 @@ class Region:
     def until_ready(self, task: Task) -> float:
         """How long after its start a task says that it is ready."""
         while not self.is_healthy(task):
-            assert time.monotonic() - task.began < 60, task.log()
+            assert not task.has_ended() and time.monotonic() - task.began < 60, task.log()
             time.sleep(0.01)
         return time.monotonic() - task.began
 
@@ -98,7 +98,7 @@ class Region:
         """How long after its start the target group takes a task for healthy."""
         healthy = 0
         while healthy < self.check["HealthyThresholdCount"]:
-            assert time.monotonic() - task.began < 120, task.log()
+            assert not task.has_ended() and time.monotonic() - task.began < 120, task.log()
             time.sleep(self.check["HealthCheckIntervalSeconds"])
             healthy = healthy + 1 if self.is_healthy(task) else 0
         return time.monotonic() - task.began
@@ -170,7 +170,7 @@ class Region:
 
     def close(self) -> None:
         for task in self.tasks:
-            if task.exit_code is None:
+            if not task.has_ended():
                 task.stop(10)
         for server in reversed(self.servers):
             server.stop()

@@ -95,11 +95,11 @@ class Task:
         log_path, pid_file = folder / "log", folder / "pid"
         began = time.monotonic()
         with log_path.open("wb") as log:
-            create = ["runc", "create", "--bundle", str(bundle), "--pid-file", str(pid_file), container(name)]
+            create = ["runc", "create", "--bundle", str(bundle), "--pid-file", str(pid_file), container_id(name)]
             subprocess.run(create, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         pid = int(pid_file.read_text())
         vpc.attach(pid, address)
-        run("runc", "start", container(name))
+        run("runc", "start", container_id(name))
         return cls(name, address, log_path, pid, began)
 
     def log(self) -> str:
@@ -116,22 +116,26 @@ class Task:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, within: float) -> int:
-        """Its exit status, 128 + n if signal n killed it; one that outstays its time is killed, which is 137."""
-        deadline = time.monotonic() + within
-        while self.exit_code is None:
+    def has_ended(self) -> bool:
+        """Whether it has; if so, `exit_code` says how: 128 + n if signal n killed it."""
+        if self.exit_code is None:
             self.counters = counters(self.name) or self.counters
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
                 self.exit_code = code if code >= 0 else 128 - code
                 self.counters = counters(self.name) or self.counters
-                run("runc", "delete", "--force", container(self.name))
-            elif time.monotonic() > deadline:
+                run("runc", "delete", "--force", container_id(self.name))
+        return self.exit_code is not None
+
+    def wait(self, within: float) -> int:
+        """Its exit status; one that outstays its time is killed, which is 137."""
+        deadline = time.monotonic() + within
+        while not self.has_ended():
+            if time.monotonic() > deadline:
                 self.signal(signal.SIGKILL)
                 deadline += 10
-            else:
-                time.sleep(0.02)
+            time.sleep(0.02)
         return self.exit_code
 
     def stop(self, stop_timeout: float) -> int:
@@ -196,7 +200,7 @@ def counters(name: str) -> dict[str, int]:
         return {}
 
 
-def container(name: str) -> str:
+def container_id(name: str) -> str:
     return f"{CGROUP}-{name}"
 
 

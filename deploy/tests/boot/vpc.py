@@ -19,6 +19,13 @@ CREDENTIALS = "169.254.170.2"
 INTERNET = ipaddress.ip_network("203.0.113.0/24")
 
 
+def enter() -> None:
+    """Makes sure that the network here is ours alone, and that programs here can reach each other."""
+    others = sorted({name for _, name in socket.if_nameindex()} - {"lo"})
+    assert not others, f"this would change the machine's own network ({', '.join(others)}): run deploy/boot"
+    ip("link", "set", "lo", "up")
+
+
 class Vpc:
     """The network, with a resolver at the address that AWS gives it."""
 
