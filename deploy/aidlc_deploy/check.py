@@ -45,13 +45,19 @@ class Answer:
             # Never the body: it may hold a session's token.
             said = self.body.get("code") or self.body.get("status") or ""
             wanted = f"{status} with {', '.join(names)}" if names else str(status)
-            raise Stopped(f"{self.call} was answered {self.status} {said}, not {wanted}. See `logs`.")
+            raise Stopped(
+                f"{self.call} was answered {self.status} {said}, not {wanted}. See `logs`.",
+                f"{self.call}: 응답이 {self.status} {said}입니다. 기대한 응답: {wanted}. `logs`를 확인하십시오.",
+            )
 
 
 def run(deployment: Deployment) -> None:
     """Signs up, verifies and signs in, as a caller from outside."""
     if not shutil.which("curl"):
-        raise Stopped("the post-deploy check needs curl: install it, then run `check`")
+        raise Stopped(
+            "the post-deploy check needs curl: install it, then run `check`",
+            "배포 후 점검에는 curl이 필요합니다. 설치한 뒤 `check`를 실행하십시오.",
+        )
     simulated = deployment.parameters.values["MailTransport"] == "simulation"
     service = deployment.stack("service")
     url, balancer = service.output("PublicUrl"), service.output("LoadBalancerDnsName")
@@ -78,7 +84,11 @@ def run(deployment: Deployment) -> None:
         refused = front.post("verify-registration", {**form, "verification_code": "000000"})
         refused.must_be(400, "code")
         if refused.body["code"] != "code_wrong":
-            raise Stopped(f"{refused.call} refused a wrong code as {refused.body['code']}, not as code_wrong")
+            said = refused.body["code"]
+            raise Stopped(
+                f"{refused.call} refused a wrong code as {said}, not as code_wrong",
+                f"{refused.call}: 틀린 코드를 거절한 이유가 code_wrong이 아니라 다른 값입니다: {said}",
+            )
         deployment.say("check: verify-registration refuses a wrong code")
 
     front.post("login", {"email": email}).must_be(202, "challenge_id")
@@ -117,7 +127,10 @@ class Front:
         try:
             body = json.loads(text)
         except ValueError:
-            raise Stopped(f"POST {place} was answered {status}, and not in JSON: is that the service?") from None
+            raise Stopped(
+                f"POST {place} was answered {status}, and not in JSON: is that the service?",
+                f"POST {place}: 응답({status})이 JSON이 아닙니다. 이 서비스가 응답한 것이 맞는지 확인하십시오.",
+            ) from None
         return Answer(f"POST {place}", int(status), body)
 
 

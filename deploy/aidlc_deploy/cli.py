@@ -21,6 +21,10 @@ from .preflight.catalogue import Failure
 from .templates import ENVIRONMENTS, TemplateError
 
 ROOT = Path(__file__).parents[1]
+INTERRUPTED = {
+    "en": "Stopped. What AWS has begun goes on by itself; the same command goes on from there.",
+    "ko": "중단했습니다. AWS에서 이미 시작된 작업은 계속됩니다. 같은 명령을 다시 실행하면 거기서부터 이어집니다.",
+}
 
 
 def main(words: list[str] | None = None, root: Path = ROOT) -> int:
@@ -29,7 +33,7 @@ def main(words: list[str] | None = None, root: Path = ROOT) -> int:
     try:
         return arguments.do(deployment(arguments, root), arguments)
     except Stopped as stopped:
-        return told(str(stopped), stopped.failure, arguments.language)
+        return told(stopped.told[arguments.language], stopped.failure, arguments.language)
     except AwsError as error:
         told(str(error), recognised(error.message, BY_AWS), arguments.language)
         return 2 if error.code == "AwsMissing" else 1
@@ -37,7 +41,7 @@ def main(words: list[str] | None = None, root: Path = ROOT) -> int:
         told(str(error), None, arguments.language)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. What AWS has begun goes on by itself; the same command goes on from there.", file=sys.stderr)
+        print(f"\n{INTERRUPTED[arguments.language]}", file=sys.stderr)
         return 130
 
 

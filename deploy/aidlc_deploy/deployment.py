@@ -65,14 +65,21 @@ class Deployment:
         """Shows progress. A dry run's output is a script: there it is a comment."""
         print(f"# {line}" if self.is_dry else line, flush=True)
 
-    def confirm(self, question: str, answer: str) -> None:
-        """Goes on only if the operator types `answer`, or has said --yes."""
+    def confirm(self, english: str, korean: str) -> None:
+        """Goes on only if the operator types the environment's name, or has said --yes."""
         if self.assume_yes or self.is_dry:
             return
         if not sys.stdin.isatty():
-            raise Stopped(f"{question} Nobody is there to say so: run it in a terminal, or with --yes.")
-        if input(f"{question} Type {answer} to go on: ").strip() != answer:
-            raise Stopped("Nothing was changed.")
+            raise Stopped(
+                f"{english} Nobody is there to say so: run it in a terminal, or with --yes.",
+                f"{korean} 확인할 사람이 없습니다. 터미널에서 실행하거나 --yes를 붙이십시오.",
+            )
+        question = {
+            "en": f"{english} Type {self.environment} to go on: ",
+            "ko": f"{korean} 계속하려면 {self.environment} 입력: ",
+        }
+        if input(question[self.language]).strip() != self.environment:
+            raise Stopped("Nothing was changed.", "아무것도 바꾸지 않았습니다.")
 
 
 def load(root: Path, environment: str) -> tuple[list[Template], Parameters]:

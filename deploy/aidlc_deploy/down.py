@@ -40,11 +40,12 @@ def kept(deployment: Deployment) -> list[str]:
 
 
 def confirm(deployment: Deployment) -> None:
-    question = f"Everything of {deployment.environment} is deleted, its database with it."
+    english = f"Everything of {deployment.environment} is deleted, its database with it."
+    korean = f"{deployment.environment} 환경의 모든 것을 데이터베이스까지 삭제합니다."
     # What is in production is worth a word typed by hand: no flag stands for it.
     if deployment.environment == "production" and not deployment.is_dry:
         deployment = replace(deployment, assume_yes=False)
-    deployment.confirm(question, deployment.environment)
+    deployment.confirm(english, korean)
 
 
 def refuse_if_protected(deployment: Deployment) -> None:
@@ -55,9 +56,12 @@ def refuse_if_protected(deployment: Deployment) -> None:
     if is_database_protected(deployment):
         parameters.append("DatabaseDeletionProtection")
     if parameters:
+        file = f"deploy/params/{deployment.environment}.json"
         raise Stopped(
-            f"protected from deletion. To lift that: set {' and '.join(parameters)} to \"false\" in "
-            f"deploy/params/{deployment.environment}.json, run `up`, then `down`. Nothing was deleted."
+            f"protected from deletion. To lift that: set {' and '.join(parameters)} to \"false\" in {file}, "
+            "run `up`, then `down`. Nothing was deleted.",
+            f'삭제 방지가 켜져 있습니다. 해제하려면 {file} 파일에서 다음 값을 "false"로 바꾸십시오: '
+            f"{', '.join(parameters)}. 그다음 `up`, 이어서 `down`을 실행하십시오. 아무것도 삭제하지 않았습니다.",
         )
 
 

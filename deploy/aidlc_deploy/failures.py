@@ -15,15 +15,22 @@ catalogue = lru_cache(load_catalogue)
 
 
 class Stopped(Exception):
-    """A command that cannot go on; the message says why and what to do next.
+    """A command that cannot go on: why, and what to do next, in English and Korean.
 
+    What AWS or a program said is not translated: a message that is nothing else stands for both languages.
     `code` names the failure where it is known; else it is looked for in what was `said`.
     """
 
     def __init__(
-        self, message: str, code: str | None = None, said: Iterable[str] = (), by: tuple[str, ...] = BY_AWS
+        self,
+        english: str,
+        korean: str | None = None,
+        code: str | None = None,
+        said: Iterable[str] = (),
+        by: tuple[str, ...] = BY_AWS,
     ) -> None:
-        super().__init__(message)
+        super().__init__(english)
+        self.told = {"en": english, "ko": korean or english}
         self.failure = catalogue()[code] if code else recognised("\n".join(said), by)
 
 

@@ -23,7 +23,10 @@ SECS_MAX = 3600
 def tag_of(root: Path) -> str:
     """The commit's short hash. A tree that differs from its commit has no tag: what would it name?"""
     if git(root, "status", "--porcelain"):
-        raise Stopped("the tree differs from its commit: commit first, or name a tag with --image-tag")
+        raise Stopped(
+            "the tree differs from its commit: commit first, or name a tag with --image-tag",
+            "작업 트리가 커밋과 다릅니다. 먼저 커밋하거나 --image-tag로 태그를 정하십시오.",
+        )
     return git(root, "rev-parse", "--short=12", "HEAD")
 
 
@@ -49,7 +52,10 @@ def build(deployment: Deployment, program: list[str]) -> None:
     if deployment.is_dry:
         print(shlex.join(program), flush=True)
     elif subprocess.run(program, stdin=subprocess.DEVNULL).returncode:
-        raise Stopped("the image was not built; what went wrong stands above")
+        raise Stopped(
+            "the image was not built; what went wrong stands above",
+            "이미지를 빌드하지 못했습니다. 원인은 위에 나와 있습니다.",
+        )
 
 
 def is_published(deployment: Deployment, tag: str) -> bool:
@@ -68,7 +74,10 @@ def builder_here() -> str:
     for builder in BUILDERS:
         if shutil.which(builder):
             return builder
-    raise Stopped("no image builder is installed: install buildah, docker or podman")
+    raise Stopped(
+        "no image builder is installed: install buildah, docker or podman",
+        "이미지 빌드 도구가 없습니다. buildah, docker, podman 중 하나를 설치하십시오.",
+    )
 
 
 def log_in(deployment: Deployment, builder: str, registry: str) -> None:
@@ -90,7 +99,10 @@ def made(deployment: Deployment, command: list[str], fed: str | None = None) -> 
     try:
         done = subprocess.run(command, text=True, stderr=subprocess.PIPE, timeout=SECS_MAX, **given)
     except subprocess.TimeoutExpired:
-        raise Stopped(f"{command[0]} was not done within {SECS_MAX // 60} minutes") from None
+        raise Stopped(
+            f"{command[0]} was not done within {SECS_MAX // 60} minutes",
+            f"{command[0]}: {SECS_MAX // 60}분 안에 끝나지 않았습니다.",
+        ) from None
     if done.returncode:
         raise Stopped(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stderr}", said=[done.stderr])
 
@@ -99,7 +111,11 @@ def git(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=60)
     except FileNotFoundError:
-        raise Stopped("git is not installed: install it, or name a tag with --image-tag") from None
+        raise Stopped(
+            "git is not installed: install it, or name a tag with --image-tag",
+            "git이 설치되어 있지 않습니다. 설치하거나 --image-tag로 태그를 정하십시오.",
+        ) from None
     if done.returncode:
-        raise Stopped(f"git {arguments[0]}: {done.stderr.strip()}: name a tag with --image-tag")
+        said = f"git {arguments[0]}: {done.stderr.strip()}"
+        raise Stopped(f"{said}: name a tag with --image-tag", f"{said}. --image-tag로 태그를 정하십시오.")
     return done.stdout.strip()

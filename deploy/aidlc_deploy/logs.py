@@ -82,7 +82,10 @@ def seconds(span: str) -> int:
     """`10m` in seconds."""
     parts = re.fullmatch(r"(\d+)([smhd])", span)
     if not parts:
-        raise Stopped(f"{span} is no span of time: write it as 90s, 10m, 2h or 1d")
+        raise Stopped(
+            f"{span} is no span of time: write it as 90s, 10m, 2h or 1d",
+            f"기간을 읽을 수 없습니다: {span}. 90s, 10m, 2h, 1d처럼 쓰십시오.",
+        )
     return int(parts[1]) * UNITS[parts[2]]
 
 

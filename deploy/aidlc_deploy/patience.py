@@ -32,7 +32,9 @@ class Patience:
             if time.monotonic() >= end:
                 raise Stopped(
                     f"{what}: not within {self.limit_secs / 60:g} minutes. AWS goes on by itself: "
-                    "look with `status`, and run the same command again to go on waiting (--wait MINUTES waits longer)."
+                    "look with `status`, and run the same command again to go on waiting (--wait MINUTES waits longer).",
+                    f"{what}: {self.limit_secs / 60:g}분 안에 끝나지 않았습니다. AWS의 작업은 계속됩니다. `status`로 확인하고, "
+                    "같은 명령을 다시 실행하면 이어서 기다립니다(더 오래 기다리려면 --wait MINUTES).",
                 )
             time.sleep(self.poll_secs)
 

@@ -100,9 +100,9 @@ def go_back(deployment: Deployment, stack: Stack, to: str | None) -> None:
         )
     else:
         target = previous(deployment, running)
-    question = f"{deployment.service} goes from {revision(running)} back to {revision(target)}."
-    deployment.confirm(f"{question} The database stays as it is.", deployment.environment)
-    deployment.say(question)
+    steps = f"{deployment.service}: {revision(running)} → {revision(target)}."
+    deployment.confirm(f"{steps} The database stays as it is.", f"{steps} 데이터베이스는 그대로 둡니다.")
+    deployment.say(steps)
     changed = {"RunningTaskDefinition": target}
     stack.set_parameters(deployment.template("service"), changed, token=f"{TOKEN}-{int(time.time())}")
 
@@ -119,7 +119,10 @@ def named(deployment: Deployment, running: str, to: str) -> str:
     target = f"{family}:{to.rsplit(':', 1)[-1]}"
     answer = deployment.aws.call("ecs", "describe-task-definition", "--task-definition", target)
     if answer and answer["taskDefinition"]["status"] != "ACTIVE":
-        raise Stopped(f"{revision(target)} is {answer['taskDefinition']['status']}: ECS runs it no more")
+        raise Stopped(
+            f"{revision(target)} is no longer ACTIVE: ECS runs it no more",
+            f"{revision(target)}: 더 이상 ACTIVE 상태가 아니므로 ECS에서 실행할 수 없습니다.",
+        )
     return target
 
 
@@ -138,4 +141,7 @@ def previous(deployment: Deployment, running: str) -> str:
         for arn in arns:
             if ran.get(arn, running) != running:
                 return ran[arn]
-    raise Stopped("no earlier successful deployment is known (ECS keeps them for 90 days): name a revision with --to")
+    raise Stopped(
+        "no earlier successful deployment is known (ECS keeps them for 90 days): name a revision with --to",
+        "이전에 성공한 배포를 찾을 수 없습니다(ECS는 90일 동안 보관합니다). --to로 리비전을 정하십시오.",
+    )

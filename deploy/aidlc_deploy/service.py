@@ -18,13 +18,18 @@ def wait_until_stable(deployment: Deployment, wanted: str) -> None:
     def look() -> bool | None:
         service = read(deployment)
         if not service:
-            raise Stopped(f"there is no service {deployment.service}: run `up`")
+            raise Stopped(
+                f"there is no service {deployment.service}: run `up`",
+                f"서비스가 없습니다: {deployment.service}. `up`을 실행하십시오.",
+            )
         show_stopped(deployment, wanted, shown)
         if was_rolled_back(service, wanted):
             reasons = [task["stoppedReason"] for task in stopped_tasks(deployment, wanted)]
+            running = revision(primary(service)["taskDefinition"])
+            why = f"{rollout_reason(service, wanted)} {' | '.join(reasons[:3])}".strip()
             raise Stopped(
-                f"{deployment.service} runs {revision(primary(service)['taskDefinition'])}, not {revision(wanted)}: "
-                f"ECS rolled it back. {rollout_reason(service, wanted)} {' | '.join(reasons[:3])}".strip(),
+                f"{deployment.service} runs {running}, not {revision(wanted)}: ECS rolled it back. {why}",
+                f"{deployment.service}: {revision(wanted)} 대신 {running} 실행 중. ECS가 배포를 되돌렸습니다. {why}",
                 code="service_rolled_back",
             )
         healthy = count_healthy(deployment, service)

@@ -146,7 +146,10 @@ class Stack:
             return value
         if self.aws.dry_run:
             return f"<{name}>"
-        raise Stopped(f"{self.name} has no output {name}: it is not deployed, or of an older template. Run `up`.")
+        raise Stopped(
+            f"{self.name} has no output {name}: it is not deployed, or of an older template. Run `up`.",
+            f"{self.name}: 출력 {name} 없음. 아직 배포되지 않았거나 이전 템플릿의 스택입니다. `up`을 실행하십시오.",
+        )
 
     def events(self) -> list[dict]:
         """The events of the latest operation, oldest first."""
@@ -188,9 +191,16 @@ class Stack:
     def wanted(self, template: Template, parameters: Mapping[str, str]) -> list[str]:
         missing = [name for name in template.parameters if name not in parameters]
         if missing:
-            raise Stopped(f"{template.file} needs {', '.join(missing)}: add it to deploy/params/<env>.json")
+            names = ", ".join(missing)
+            raise Stopped(
+                f"{template.file} needs {names}: add it to deploy/params/<env>.json",
+                f"{template.file}: 다음 파라미터가 없습니다. deploy/params/<env>.json에 추가하십시오: {names}",
+            )
         if template.path.stat().st_size > TEMPLATE_BYTES_MAX:
-            raise Stopped(f"{template.file} is larger than CloudFormation takes directly ({TEMPLATE_BYTES_MAX} bytes)")
+            raise Stopped(
+                f"{template.file} is larger than CloudFormation takes directly ({TEMPLATE_BYTES_MAX} bytes)",
+                f"{template.file}: CloudFormation이 직접 받는 크기({TEMPLATE_BYTES_MAX}바이트)를 넘습니다.",
+            )
         given = [{"ParameterKey": name, "ParameterValue": parameters[name]} for name in template.parameters]
         arguments = ["--stack-name", self.name, "--template-body", f"file://{os.path.relpath(template.path)}"]
         arguments += ["--parameters", json.dumps(given, ensure_ascii=False)]
@@ -206,10 +216,21 @@ class Stack:
         if status in UPDATABLE or (self.aws.dry_run and not is_at_rest(status)):
             return
         if status == "UPDATE_ROLLBACK_FAILED":
-            raise Stopped(f"{self.name}: {status}: run `rollback` first", code="stack_update_rollback_failed")
+            raise Stopped(
+                f"{self.name}: {status}: run `rollback` first",
+                f"{self.name}: {status}: 먼저 `rollback`을 실행하십시오.",
+                code="stack_update_rollback_failed",
+            )
         if status == "DELETE_FAILED":
-            raise Stopped(f"{self.name}: {status}: AWS lets it only be deleted: run `down` again, then `up`")
-        raise Stopped(f"{self.name}: {status}: cannot be updated from there: {found.get('StackStatusReason', '')}")
+            raise Stopped(
+                f"{self.name}: {status}: AWS lets it only be deleted: run `down` again, then `up`",
+                f"{self.name}: {status}: 삭제만 할 수 있는 상태입니다. `down`을 다시 실행한 뒤 `up`을 실행하십시오.",
+            )
+        reason = found.get("StackStatusReason", "")
+        raise Stopped(
+            f"{self.name}: {status}: cannot be updated from there: {reason}",
+            f"{self.name}: {status}: 이 상태에서는 업데이트할 수 없습니다. {reason}",
+        )
 
 
 def is_at_rest(status: str) -> bool:

@@ -32,8 +32,13 @@ def migrate(deployment: Deployment, definition: str) -> None:
         lines = ended.lines[-LAST_LINES:]
         for line in lines:
             deployment.say(f"migrate: {line}")
-        message = f"migrate ended with {ended.exit_code}: {ended.reason}. The service was not touched."
-        raise Stopped(message, said=[ended.reason, *lines], by=BY_THE_TASK + BY_AWS)
+        end = f"{ended.exit_code}: {ended.reason}"
+        raise Stopped(
+            f"migrate ended with {end}. The service was not touched.",
+            f"migrate 종료 {end}. 서비스는 그대로입니다.",
+            said=[ended.reason, *lines],
+            by=BY_THE_TASK + BY_AWS,
+        )
     deployment.say("migrate: done")
 
 
@@ -52,7 +57,11 @@ def told(ended: Ended) -> int:
     for line in ended.lines:
         print(line)
     if ended.exit_code is None:
-        raise Stopped(f"the task did not start: {ended.reason}", said=[ended.reason])
+        raise Stopped(
+            f"the task did not start: {ended.reason}",
+            f"태스크가 시작되지 않았습니다: {ended.reason}",
+            said=[ended.reason],
+        )
     return ended.exit_code
 
 
@@ -106,7 +115,10 @@ def start(deployment: Deployment, definition: str, command: list[str], started_b
     # A task that could not be placed is no error to ECS: it stands among the failures.
     if answer.get("failures"):
         reasons = [failure.get("reason", "") for failure in answer["failures"]]
-        raise Stopped(f"ECS would not run the task: {'; '.join(reasons)}", said=reasons)
+        said = "; ".join(reasons)
+        raise Stopped(
+            f"ECS would not run the task: {said}", f"ECS가 태스크를 실행하지 않았습니다: {said}", said=reasons
+        )
     return "" if deployment.is_dry else answer["tasks"][0]["taskArn"]
 
 

@@ -29,7 +29,8 @@ def run(deployment: Deployment, tag: str | None, start: str | None) -> int:
     steps = plan(deployment, tag or image.tag_of(deployment.root.parent))
     names = [step.name for step in steps]
     if start and start not in names:
-        raise Stopped(f"there is no step {start}: {', '.join(names)}")
+        steps_there = ", ".join(names)
+        raise Stopped(f"there is no step {start}: {steps_there}", f"그런 단계가 없습니다: {start}. 단계: {steps_there}")
     for step in steps[names.index(start) if start else 0 :]:
         deployment.say(f"── {step.name}")
         step.do()
@@ -64,7 +65,10 @@ def preflight(deployment: Deployment) -> None:
     environment, aws, parameters = deployment.environment, deployment.aws, deployment.parameters
     how = {"language": deployment.language, "before_up": True, "templates": deployment.templates}
     if look(environment, aws, parameters, **how):
-        raise Stopped("preflight found what would fail; mend it, or go on from a later step with --from")
+        raise Stopped(
+            "preflight found what would fail; mend it, or go on from a later step with --from",
+            "preflight에서 실패할 원인을 찾았습니다. 고친 뒤 다시 실행하거나, --from으로 뒤의 단계부터 진행하십시오.",
+        )
 
 
 def deploy(deployment: Deployment, template: Template, **more: str) -> None:

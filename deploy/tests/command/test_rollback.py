@@ -86,7 +86,7 @@ def test_it_asks_first(twice_up, monkeypatch) -> None:
     world = twice_up
     refused = world.run("rollback")
     assert refused.status == 1
-    assert "goes from staging-aidlc-auth:2 back to staging-aidlc-auth:1" in refused.err
+    assert "staging-aidlc-auth-service: staging-aidlc-auth:2 → staging-aidlc-auth:1." in refused.err
     assert "with --yes" in refused.err
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)

@@ -127,6 +127,13 @@ def test_a_reason_that_is_known_comes_with_its_remedy(world) -> None:
     assert "\n  → " in korean and "십시오" in korean
 
 
+def test_what_is_not_of_the_list_is_told_in_korean_too(world) -> None:
+    file = world.root / "params" / "staging.json"
+    file.write_text(file.read_text("utf-8").replace("VpcCidr", "Elsewhere"), "utf-8")
+    told = world.run("up", "--image-tag", "t1", "--from", "network", "--language", "ko").err
+    assert "1-network.yaml: 다음 파라미터가 없습니다. deploy/params/<env>.json에 추가하십시오: VpcCidr" in told
+
+
 @pytest.mark.parametrize("status", ["CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"])
 def test_what_never_was_complete_is_made_anew(world, status: str) -> None:
     world.up()
@@ -158,6 +165,14 @@ def test_what_someone_else_began_is_waited_for(world) -> None:
     done = world.up()
     assert done.status == 0
     assert f"{NAMES[0]}: UPDATE_IN_PROGRESS Vpc" in done.out
+
+
+def test_a_single_step_waits_for_it_too(world) -> None:
+    world.up()
+    stack = world.account.cloudformation.stacks["staging-aidlc-auth-service"]
+    stack.become("UPDATE_IN_PROGRESS", "User Initiated")
+    stack.moments = [("event", "Service", "UPDATE_IN_PROGRESS"), ("status", "UPDATE_COMPLETE")]
+    assert world.run("up", "--image-tag", "t1", "--from", "service").status == 0
 
 
 def test_a_wait_ends(world) -> None:
