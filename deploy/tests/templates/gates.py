@@ -56,7 +56,10 @@ def cfn_lint() -> int:
     regions = sorted({load_parameters(path).region for path in (DEPLOY / "params").glob("*.json")})
     paths = [str(template.path) for template in load_templates(DEPLOY / "cloudformation")]
     program = str(Path(sys.executable).with_name("cfn-lint"))
-    return subprocess.run([program, "--include-checks", "I", "--regions", *regions, "--template", *paths], check=False).returncode
+    command = [program, "--include-checks", "I", "--regions", *regions, "--template", *paths]
+    status = subprocess.run(command, check=False).returncode
+    print("cfn-lint: clean" if status == 0 else "cfn-lint: findings")
+    return status
 
 
 def checkov(rendered: dict[str, list[Template]], program: str) -> list[Finding]:
@@ -108,8 +111,9 @@ def _rendered(environment: str) -> Iterator[Template]:
 def _policies(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
     """What roles are allowed. Who may take a role on, or publish to a topic, is another kind of policy."""
     for name, resource in template.resources.items():
-        for policy in resource.get("Properties", {}).get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []:
-            yield name, policy["PolicyDocument"]
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"].get("Policies", []):
+                yield name, policy["PolicyDocument"]
         if resource["Type"] in ("AWS::IAM::RolePolicy", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
             yield name, resource["Properties"]["PolicyDocument"]
 
