@@ -179,7 +179,7 @@ pub(super) fn secret_keys(
     let keys = reader.secret_list("secret_keys", SecretKey::parse);
     let mut ids: Vec<_> = keys.iter().map(|key| &key.id).collect();
     ids.sort_unstable();
-    let remedy = "Set SECRET_KEYS to `k1:` and the output of `openssl rand -base64 32`";
+    let remedy = "Set SECRET_KEYS to the output of `openssl rand -base64 32`";
     // Two variables in one, both unset, leave a comma behind.
     let is_missing = !reader.has_items("secret_keys");
     let wrong = if reader.has("secret_keys") {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -15,34 +16,38 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Keeps a name apart from whatever else is a SHA-256 of a key.
+const NAMING: &[u8] = b"aidlc-auth/1 key id";
+
 /// A key with the name that records carry, so that a record finds its key after a change of keys.
 #[derive(Debug)]
 pub struct SecretKey {
-    /// 1 to 16 of `A-Z a-z 0-9 _ -`.
+    /// 1 to 16 of `A-Z a-z 0-9 _ -`; of a key that came without one, its [`fingerprint`].
     pub id: String,
     /// At least 32 random bytes.
     pub bytes: SecretSlice<u8>,
 }
 
 impl SecretKey {
-    /// Reads `id:base64`. What is refused is never quoted.
+    /// Reads `id:base64` or `base64`. What is refused is never quoted.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         let refused = |wrong: &str| {
             Refused::new(
                 wrong,
-                "Write `id:base64`; `openssl rand -base64 32` makes the second part",
+                "Write `id:base64`, or the base64 alone; `openssl rand -base64 32` makes it",
             )
         };
-        let (id, encoded) = text
-            .split_once(':')
-            .ok_or_else(|| refused("has no id before a colon"))?;
+        let (id, encoded) = match text.split_once(':') {
+            Some((id, encoded)) => (Some(id), encoded),
+            None => (None, text),
+        };
         let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if !(1..=16).contains(&id.len()) || !id.bytes().all(is_id) {
+        if id.is_some_and(|id| !(1..=16).contains(&id.len()) || !id.bytes().all(is_id)) {
             return Err(refused("has an id that is not 1 to 16 of A-Z a-z 0-9 _ -"));
         }
         let bytes = BASE64
             .decode(encoded)
-            .map_err(|_| refused("is not base64 after its id"))?;
+            .map_err(|_| refused("is not base64"))?;
         if bytes.len() < 32 {
             return Err(refused("is shorter than 32 bytes"));
         }
@@ -51,10 +56,26 @@ impl SecretKey {
             return Err(refused("is not random"));
         }
         Ok(Self {
-            id: id.to_owned(),
+            id: id.map_or_else(|| fingerprint(&bytes), str::to_owned),
             bytes: bytes.into(),
         })
     }
+}
+
+/// The name of a key that nobody named, such as one that a secrets manager made: the same in every
+/// copy and after every start, wherever the key stands in the list.
+///
+/// Handles show it to whoever asks for a code. It gives nothing away: from a SHA-256 there is no way
+/// back but to guess all of a key of 32 random bytes, and 48 bits of it tell no more than that two
+/// records have the same key, which a name is for.
+fn fingerprint(key: &[u8]) -> String {
+    let mut context = Context::new(&SHA256);
+    context.update(NAMING);
+    context.update(key);
+    let digest = context.finish();
+    let digits = digest.as_ref().iter().take(6);
+    let digits: String = digits.map(|byte| format!("{byte:02x}")).collect();
+    format!("x{digits}")
 }
 
 #[cfg(test)]
@@ -67,7 +88,10 @@ mod tests {
         let long = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
         for text in [
             "",
-            long,
+            "hunter2",
+            "change-me",
+            &"A".repeat(64),
+            &long[..40],
             &format!(":{long}"),
             &format!("seventeen-letters:{long}"),
             &format!("키:{long}"),
@@ -94,5 +118,26 @@ mod tests {
             );
             assert!(!format!("{key:?}").contains("48"));
         }
+    }
+
+    /// As AWS Secrets Manager makes them: 64 letters and digits, 48 bytes.
+    #[test]
+    fn a_key_without_a_name_is_named_after_itself() {
+        let made = "q8ZrT1uYw0XbN5vKc3LmP7dHs2GfJ9aEq8ZrT1uYw0XbN5vKc3LmP7dHs2GfJ9aE";
+        let id = |text: &str| SecretKey::parse(text).unwrap().id;
+        // printf 'aidlc-auth/1 key id' | cat - <(echo $made | base64 -d) | sha256sum
+        assert_eq!(id(made), "x4bbe83ef7e8e");
+        assert_eq!(
+            SecretKey::parse(made).unwrap().bytes.expose_secret().len(),
+            48
+        );
+        assert_eq!(id(&format!("k1:{made}")), "k1");
+        let other = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+        assert_ne!(id(other), id(made));
+        assert_eq!(
+            id(other),
+            id(&format!("{other}=")),
+            "padding is not the key"
+        );
     }
 }

@@ -543,6 +543,18 @@ fn key_ids_are_unique() {
 }
 
 #[test]
+fn a_key_without_an_id_keeps_its_name_when_another_comes_before_it() {
+    let (_, bare) = KEY.split_once(':').unwrap();
+    let id = |config: Config, at: usize| config.secret_keys[at].id.clone();
+    let before = load(&[("SECRET_KEYS", bare)]).unwrap();
+    let rotated = format!("k2:{},{bare}", bare.replace("MDEy", "enl4"));
+    let after = load(&[("SECRET_KEYS", &rotated)]).unwrap();
+    assert_eq!(id(before, 0), id(after, 1));
+    let line = refusal(load(&[("SECRET_KEYS", &format!("{bare},{bare}"))]));
+    assert!(line.contains("uses an id twice"), "{line}");
+}
+
+#[test]
 fn no_secret_is_in_debug_nor_in_a_problem() {
     let config = load(&with(
         &PRODUCTION,
