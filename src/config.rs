@@ -253,6 +253,13 @@ pub enum LogFormat {
 impl Config {
     /// Reads the process's environment and the file named by `--config` or `AIDLC_AUTH_CONFIG`.
     pub fn from_process(file: Option<&Path>) -> Result<Self, Vec<Problem>> {
+        let (config, problems) = Self::with_problems(file);
+        sound(config, problems)
+    }
+
+    /// The same for whoever works with wrong settings too: where there is a problem with a key, a
+    /// placeholder stands.
+    pub fn with_problems(file: Option<&Path>) -> (Self, Vec<Problem>) {
         let mut env = Vec::new();
         let mut problems = Vec::new();
         for (name, value) in std::env::vars_os() {
@@ -295,15 +302,9 @@ impl Config {
                 .map_err(|error| problems.push(unreadable(error)))
                 .ok()
         });
-        let loaded = Self::load(env.into_iter(), path.as_deref().zip(text.as_deref()));
-        match loaded {
-            Ok(config) if problems.is_empty() => Ok(config),
-            Ok(_) => Err(problems),
-            Err(more) => {
-                problems.extend(more);
-                Err(problems)
-            }
-        }
+        let (config, more) = Self::read(env.into_iter(), path.as_deref().zip(text.as_deref()));
+        problems.extend(more);
+        (config, problems)
     }
 
     /// Lays environment over file (its path and text) over defaults, and reports all problems at once.
@@ -311,6 +312,14 @@ impl Config {
         env: impl Iterator<Item = (String, String)>,
         file: Option<(&Path, &str)>,
     ) -> Result<Self, Vec<Problem>> {
+        let (config, problems) = Self::read(env, file);
+        sound(config, problems)
+    }
+
+    fn read(
+        env: impl Iterator<Item = (String, String)>,
+        file: Option<(&Path, &str)>,
+    ) -> (Self, Vec<Problem>) {
         let mut reader = Reader::new(env, file);
         let environment = reader.choice(
             "environment",
@@ -339,8 +348,9 @@ impl Config {
             logs: Logs::read(&mut reader),
             settings: Vec::new(),
         };
-        config.settings = reader.finish()?;
-        Ok(config)
+        let (settings, problems) = reader.finish();
+        config.settings = settings;
+        (config, problems)
     }
 
     /// Every setting as it took effect, secrets hidden, in the order of `config.default.toml`.
@@ -351,6 +361,14 @@ impl Config {
     /// Whether cookies go without `Secure` and `__Host-`: a browser on `http://localhost` in development.
     pub fn plain_cookies(&self) -> bool {
         self.environment == Environment::Development && self.http.public_url.is_plain_localhost()
+    }
+}
+
+fn sound(config: Config, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(problems)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Lays the sources over one another and hands out values key by key, collecting every problem.
 //!
 //! After a problem the reader hands out a placeholder and goes on, so that one start shows them all;
-//! [`Reader::finish`] lets no placeholder out.
+//! whoever takes what [`Reader::finish`] gives sees to it that no placeholder is worked with.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -267,15 +267,12 @@ impl Reader {
         });
     }
 
-    /// All settings in the order of `config.default.toml`, or all problems.
-    pub fn finish(self) -> Result<Vec<Setting>, Vec<Problem>> {
-        if !self.problems.is_empty() {
-            return Err(self.problems);
-        }
+    /// All settings in the order of `config.default.toml`, and all problems with them.
+    pub fn finish(self) -> (Vec<Setting>, Vec<Problem>) {
         let place = |setting: &Setting| self.known.iter().position(|key| *key == setting.key);
         let mut settings: Vec<_> = self.settings.into_values().collect();
         settings.sort_by_key(place);
-        Ok(settings)
+        (settings, self.problems)
     }
 }
 
