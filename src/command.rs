@@ -1,6 +1,6 @@
 //! The subcommands, one file each; none is `serve`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
@@ -10,6 +10,7 @@ use crate::config::Config;
 
 pub mod backup;
 pub mod config;
+pub mod healthcheck;
 mod keys;
 pub mod migrate;
 pub mod serve;
@@ -39,6 +40,8 @@ enum Command {
     },
     /// Bring the database's schema up to date, where a start must not (MIGRATE_AT_START=false).
     Migrate(migrate::Migrate),
+    /// Ask the service on this machine whether it lives; exits with 0 if it does.
+    Healthcheck(healthcheck::Healthcheck),
     /// Look after accounts, beside a running service.
     Users {
         #[command(subcommand)]
@@ -48,8 +51,24 @@ enum Command {
 
 /// Reads the command line, the settings, and runs. Whatever is wrong is said in one line each.
 pub fn run() -> ExitCode {
-    let line = CommandLine::parse();
-    let config = match Config::from_process(line.config.as_deref()) {
+    let CommandLine { config, command } = CommandLine::parse();
+    let settings = config.as_deref();
+    match command.unwrap_or(Command::Serve) {
+        // For when something is wrong, perhaps with the settings.
+        Command::Healthcheck(command) => healthcheck::run(settings, &command),
+        Command::Serve => with(settings, serve::run),
+        Command::Config => with(settings, |config| {
+            config::print(&config, &mut std::io::stdout().lock()).map_err(|error| anyhow!(error))
+        }),
+        Command::Backup { file } => with(settings, |config| backup::run(&config, &file)),
+        Command::Migrate(command) => with(settings, |config| migrate::run(&config, &command)),
+        Command::Users { command } => with(settings, |config| users::run(&config, &command)),
+    }
+}
+
+/// Runs with settings that are all right, or says what is wrong with them.
+fn with(settings: Option<&Path>, run: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+    let config = match Config::from_process(settings) {
         Ok(config) => config,
         Err(problems) => {
             for problem in problems {
@@ -58,16 +77,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done = match line.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config),
-        Command::Config => {
-            config::print(&config, &mut std::io::stdout().lock()).map_err(|error| anyhow!(error))
-        }
-        Command::Backup { file } => backup::run(&config, &file),
-        Command::Migrate(command) => migrate::run(&config, &command),
-        Command::Users { command } => users::run(&config, &command),
-    };
-    match done {
+    match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("aidlc-auth: {error:#}");

@@ -4,6 +4,7 @@
 //! Nothing here reaches into it. What can be asked in-process is asked in `tests/it/`.
 
 mod full_disk;
+mod healthcheck;
 mod kill;
 mod operate;
 mod refusals;
