@@ -7,13 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Stopping, follow_up};
 use crate::app::App;
+use crate::clock::{self, SKEW_MAX};
 use crate::store::{Error, Store};
 
 const EVERY: Duration = Duration::from_secs(60);
 /// Nobody works on a follow-up for longer than this.
 const LEFT_BEHIND_AFTER: SignedDuration = SignedDuration::from_secs(15);
-/// Clocks that are further apart judge differently what is over.
-const SKEW_MAX: SignedDuration = SignedDuration::from_secs(2);
 
 /// Runs until it is told to stop. The first sweep is at once: a dead process may have left work.
 pub async fn run(app: Arc<App>, mut stopping: Stopping) {
@@ -75,12 +74,7 @@ pub async fn compare_clocks(app: &App) -> Result<(), Error> {
     for store in stores {
         let asked = app.now();
         let theirs = store.check().await?;
-        // Read at some moment in between, which on a slow disk is long: how far outside is it?
-        let (early, late) = (
-            asked.duration_since(theirs),
-            theirs.duration_since(app.now()),
-        );
-        let apart = early.max(late);
+        let apart = clock::apart(theirs, asked, app.now());
         if apart > SKEW_MAX {
             tracing::error!(
                 store = store.kind(),
