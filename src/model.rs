@@ -4,6 +4,7 @@ mod base64url;
 pub mod challenge;
 pub mod device;
 pub mod email_address;
+pub mod finding;
 pub mod language;
 pub mod limit;
 pub mod outbox;

@@ -21,6 +21,7 @@ use crate::model::outbox::{DueLetter, Letter};
 use crate::model::session::{Digest, Session, SessionId, SessionRules, Snapshot};
 use crate::model::user::{FollowUp, ProfileChange, Status, User, UserId};
 
+pub mod examine;
 pub mod postgres;
 pub mod redis;
 pub mod schema;

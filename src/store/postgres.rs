@@ -20,6 +20,7 @@ use url::PostgresUrl;
 
 mod connect;
 pub mod credentials;
+pub mod examine;
 mod explain;
 mod migrate;
 mod parameter;

@@ -13,6 +13,7 @@ use crate::config;
 use about::About;
 use link::Link;
 use step::{Step, step};
+use trouble::OF_CLUSTER;
 use url::{Shape, Url};
 
 mod about;
@@ -20,6 +21,7 @@ mod ballot;
 mod challenges;
 mod cluster;
 mod dial;
+pub mod examine;
 mod keys;
 mod link;
 mod node;
@@ -79,10 +81,7 @@ impl Store for Redis {
             let said = self.link.info(&key).await?.unwrap_or_default();
             let about = About(&said);
             if self.kind != "redis-cluster" && about.is_of_cluster() {
-                return Err(Error::Unavailable(format!(
-                    "{} is a node of a cluster: write redis-cluster:// in REDIS_URL",
-                    self.place
-                )));
+                return Err(Error::Unavailable(format!("{}: {}", self.place, OF_CLUSTER[0])));
             }
             for remark in about.remarks() {
                 tracing::warn!(redis = self.place, "{remark}");
@@ -97,10 +96,14 @@ impl Store for Redis {
         for key in self.everywhere().await? {
             clock = self.link.run::<(i64, i64)>(&CHECK, &[key], &[]).await?;
         }
-        let (seconds, micros) = clock;
-        Timestamp::from_microsecond(seconds.saturating_mul(1_000_000).saturating_add(micros))
-            .map_err(|error| Error::Broken(format!("the clock of Redis: {error}")))
+        time(clock)
     }
+}
+
+/// An instant as the command TIME tells it: seconds, and microseconds within.
+fn time((seconds, micros): (i64, i64)) -> Result<Timestamp, Error> {
+    Timestamp::from_microsecond(seconds.saturating_mul(1_000_000).saturating_add(micros))
+        .map_err(|error| Error::Broken(format!("the clock of Redis: {error}")))
 }
 
 impl Redis {

@@ -110,6 +110,39 @@ impl NotConnected {
         }
     }
 
+    /// Why nobody could tell user and password, if that is it.
+    pub(super) fn of_login(&self) -> Option<&str> {
+        match &self.reason {
+            Reason::Login(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// What happened, without what to do about it.
+    pub(super) fn told(&self) -> String {
+        let server = self.server.as_ref();
+        let mut told = server.map_or_else(String::new, |server| format!("{server}: "));
+        told += &self.reason.to_string();
+        if let Some(before) = &self.before {
+            let way = if before.is_encrypted {
+                "with TLS"
+            } else {
+                "without TLS"
+            };
+            told += &format!(" (before, {way}: {})", before.reason);
+        }
+        told
+    }
+
+    /// What to do about it.
+    pub(super) fn words(&self) -> Option<Words> {
+        match &self.before {
+            // With both ways closed, what was wrong with the certificate is the thing to mend.
+            Some(before) if before.handshake().is_some() => before.remedy(),
+            _ => self.remedy(),
+        }
+    }
+
     fn remedy(&self) -> Option<Words> {
         match &self.reason {
             Reason::Login(_) => None,
@@ -145,24 +178,9 @@ impl NotConnected {
 
 impl fmt::Display for NotConnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(server) = &self.server {
-            write!(f, "{server}: ")?;
-        }
-        write!(f, "{}", self.reason)?;
-        if let Some(before) = &self.before {
-            let way = if before.is_encrypted {
-                "with TLS"
-            } else {
-                "without TLS"
-            };
-            write!(f, " (before, {way}: {})", before.reason)?;
-        }
-        // With both ways closed, what was wrong with the certificate is the thing to mend.
-        let words = match &self.before {
-            Some(before) if before.handshake().is_some() => before.remedy(),
-            _ => self.remedy(),
-        };
-        words.map_or(Ok(()), |words| write!(f, ". {}", both(words)))
+        f.write_str(&self.told())?;
+        self.words()
+            .map_or(Ok(()), |words| write!(f, ". {}", both(words)))
     }
 }
 

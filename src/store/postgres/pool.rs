@@ -73,12 +73,14 @@ impl Pool {
 
     /// A connection beside the pool: for migrations, which take longer than a request may wait.
     pub(super) async fn alone(&self) -> Result<Connection, Error> {
+        Ok(self.connect().await.map_err(NotAnswered::NotConnected)?)
+    }
+
+    /// The same, with what stands in the way as it was found.
+    pub(super) async fn connect(&self) -> Result<Connection, NotConnected> {
         let connector = self.connections.manager();
         let connected = tokio::time::timeout(self.connect_timeout, connector.connect()).await;
-        let connected = connected
-            .unwrap_or_else(|_| Err(NotConnected::before_any_server(Reason::Silent)))
-            .map_err(NotAnswered::NotConnected)?;
-        Ok(connected)
+        connected.unwrap_or_else(|_| Err(NotConnected::before_any_server(Reason::Silent)))
     }
 
     /// Where it connects to, without the password.

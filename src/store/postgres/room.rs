@@ -17,8 +17,39 @@ const ROOM: &str = "SELECT least(
         (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
         (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())),
     current_setting('server_version'),
+    current_setting('server_version_num')::bigint,
     coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
     coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)";
+
+/// What the server is, and how much it has for us.
+pub(super) struct Room {
+    /// Connections that all copies of the service can have.
+    pub(super) room: i64,
+    /// Connections that they may need.
+    pub(super) needed: u64,
+    pub(super) version: String,
+    /// The version in one number, 150014 for 15.14.
+    pub(super) version_number: i64,
+    pub(super) is_encrypted: bool,
+    /// Whether it is on this machine.
+    pub(super) is_near: bool,
+}
+
+/// Asks.
+pub(super) async fn ask(pool: &Pool, settings: &config::Database) -> Result<Room, Error> {
+    let rows = pool.read(ROOM, &[]).await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Error::Broken("no row of one".into()))?;
+    Ok(Room {
+        room: row.get(0),
+        needed: needed(settings),
+        version: row.get(1),
+        version_number: row.get(2),
+        is_encrypted: row.get(3),
+        is_near: row.get(4),
+    })
+}
 
 /// Says what was connected to, and warns of what would fail under load. Behind a pooler the numbers
 /// are the pooler's, which nobody tells us.
@@ -26,21 +57,16 @@ pub(super) async fn look(pool: &Pool, settings: &config::Database) -> Result<(),
     if !settings.prepared_statements {
         return Ok(());
     }
-    let rows = pool.read(ROOM, &[]).await?;
-    let row = rows
-        .first()
-        .ok_or_else(|| Error::Broken("no row of one".into()))?;
-    let (room, version): (i64, &str) = (row.get(0), row.get(1));
-    let (is_encrypted, is_near): (bool, bool) = (row.get(2), row.get(3));
-    tracing::info!(version, tls = is_encrypted, "connected to PostgreSQL");
-    if !is_encrypted && !is_near {
+    let found = ask(pool, settings).await?;
+    let version = found.version.as_str();
+    tracing::info!(version, tls = found.is_encrypted, "connected to PostgreSQL");
+    if !found.is_encrypted && !found.is_near {
         tracing::warn!("{}", both(|words| words.readable));
     }
-    let needed = needed(settings);
-    if u64::try_from(room).is_ok_and(|room| needed > room) {
+    if !found.is_enough() {
         tracing::warn!(
-            needed,
-            room,
+            needed = found.needed,
+            room = found.room,
             pool_size = settings.pool_size,
             instances = settings.instances,
             "{}",
@@ -48,6 +74,14 @@ pub(super) async fn look(pool: &Pool, settings: &config::Database) -> Result<(),
         );
     }
     Ok(())
+}
+
+impl Room {
+    /// Whether all copies of the service find room.
+    pub(super) fn is_enough(&self) -> bool {
+        // Less than nothing is what roles without a limit have.
+        u64::try_from(self.room).map_or(true, |room| self.needed <= room)
+    }
 }
 
 /// How many connections all copies together may need.

@@ -65,7 +65,8 @@ pub(super) enum Roots {
     System,
 }
 
-const ENCODE: &str = "a character in it means something else in a URL: inside user and password write \
+/// What is said of a password that was written as it is.
+pub(super) const ENCODE: &str = "a character in it means something else in a URL: inside user and password write \
                       @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25";
 
 impl PostgresUrl {

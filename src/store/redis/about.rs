@@ -12,13 +12,13 @@ impl About<'_> {
     /// What is amiss, with what to do about it.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
-        if let Some(policy) = self.says("maxmemory_policy").filter(|p| *p != "noeviction") {
+        if let Some(policy) = self.evicts_by() {
             remarks.push(format!(
                 "Redis has maxmemory-policy {policy}: when its memory is full it forgets sessions, \
                  limits and mails that are owed, and says nothing. Set it to noeviction"
             ));
         }
-        if self.is("aof_enabled", "0") {
+        if self.forgets() {
             remarks.push(
                 "Redis keeps no append-only file: whoever is signed in is signed out when it \
                  restarts, and codes that were mailed no longer work. Set appendonly to yes"
@@ -28,11 +28,22 @@ impl About<'_> {
         remarks
     }
 
+    /// The policy by which it forgets something when its memory is full, if it does.
+    pub fn evicts_by(&self) -> Option<&str> {
+        self.says("maxmemory_policy").filter(|p| *p != "noeviction")
+    }
+
+    /// Whether nothing is left when it ends.
+    pub fn forgets(&self) -> bool {
+        self.is("aof_enabled", "0")
+    }
+
     fn is(&self, name: &str, value: &str) -> bool {
         self.says(name) == Some(value)
     }
 
-    fn says(&self, name: &str) -> Option<&str> {
+    /// What it says under a name.
+    pub fn says(&self, name: &str) -> Option<&str> {
         let mut lines = self.0.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
     }

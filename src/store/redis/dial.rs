@@ -33,6 +33,24 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Requests that wait to be written; more wait outside.
 const QUEUE: usize = 1024;
 
+/// What is said where one side speaks TLS and the other does not; the doctor knows it by that.
+pub(super) const OF_TLS: [&str; 3] = [
+    "it closed the connection at once: does it want TLS (rediss://)?",
+    "it does not answer in TLS: if it speaks none on this port, write redis:// in REDIS_URL, or the \
+     TLS port",
+    "it does not speak TLS on this port: write redis:// in REDIS_URL, or the TLS port",
+];
+
+/// How each sentence begins on a certificate that is not believed.
+pub(super) const OF_CERTIFICATE: [&str; 3] = [
+    "its certificate is from an authority that is not trusted: name the right REDIS_CA_FILE",
+    "its certificate is for another name: write that name in REDIS_URL",
+    "TLS with it failed",
+];
+
+/// How each sentence begins on a server that is not there.
+pub(super) const NOT_THERE: &str = "cannot be connected to";
+
 /// What is needed to reach any server of this URL.
 pub(super) struct Dial {
     tls: Option<TlsConnector>,
@@ -121,14 +139,11 @@ impl Dial {
         let stream = match timeout_at(until, self.tcp(to)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                return Err(unavailable(to, format!("cannot be connected to: {error}")));
+                return Err(unavailable(to, format!("{NOT_THERE}: {error}")));
             }
             Err(_) => {
                 let within = self.timeout;
-                return Err(unavailable(
-                    to,
-                    format!("cannot be connected to within {within:?}"),
-                ));
+                return Err(unavailable(to, format!("{NOT_THERE} within {within:?}")));
             }
         };
         let Some(tls) = &self.tls else {
@@ -139,11 +154,7 @@ impl Dial {
         match timeout_at(until, tls.connect(name, stream)).await {
             Ok(Ok(stream)) => self.speak(stream, to, until).await,
             Ok(Err(error)) => Err(unavailable(to, tls_refused(&error))),
-            Err(_) => Err(unavailable(
-                to,
-                "it does not answer in TLS: if it speaks none on this port, write redis:// in \
-                 REDIS_URL, or the TLS port",
-            )),
+            Err(_) => Err(unavailable(to, OF_TLS[1])),
         }
     }
 
@@ -207,9 +218,7 @@ impl Dialled {
             answer = what.query_async(&mut self.connection) => {
                 answer.map_err(|error| Trouble::of(error, server))
             }
-            () = &mut self.driver => {
-                lost("it closed the connection at once: does it want TLS (rediss://)?")
-            }
+            () = &mut self.driver => lost(OF_TLS[0]),
             () = sleep_until(self.until) => lost(SILENT),
         }
     }
@@ -230,17 +239,12 @@ fn tls_refused(error: &io::Error) -> String {
     match cause {
         Some(rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        )) => "its certificate is from an authority that is not trusted: name the right \
-               REDIS_CA_FILE"
-            .into(),
+        )) => OF_CERTIFICATE[0].into(),
         Some(rustls::Error::InvalidCertificate(
             why @ (CertificateError::NotValidForName
             | CertificateError::NotValidForNameContext { .. }),
-        )) => format!("its certificate is for another name: write that name in REDIS_URL ({why})"),
-        Some(rustls::Error::InvalidMessage(_)) => {
-            "it does not speak TLS on this port: write redis:// in REDIS_URL, or the TLS port"
-                .into()
-        }
-        _ => format!("TLS with it failed: {error}"),
+        )) => format!("{} ({why})", OF_CERTIFICATE[1]),
+        Some(rustls::Error::InvalidMessage(_)) => OF_TLS[2].into(),
+        _ => format!("{}: {error}", OF_CERTIFICATE[2]),
     }
 }

@@ -78,6 +78,21 @@ impl Trouble {
 /// What is said of one that was asked and let the time pass.
 pub(super) const SILENT: &str = "it does not answer within REDIS_TIMEOUT_SECONDS";
 
+/// What is said of servers that want another, or no, password; the doctor knows them by that.
+pub(super) const OF_PASSWORD: [&str; 3] = [
+    "it asks for a password: set REDIS_PASSWORD (and REDIS_USERNAME)",
+    "it refuses this user and password: see REDIS_USERNAME and REDIS_PASSWORD",
+    "it knows no password: unset REDIS_PASSWORD",
+];
+
+/// The same for clusters that are not what REDIS_URL takes them for, or not whole.
+pub(super) const OF_CLUSTER: [&str; 3] = [
+    "it is a node of a cluster: write redis-cluster:// in REDIS_URL",
+    "the cluster does not serve this part of the keys: a fail-over is under way, or too few of its \
+     nodes are up (see CLUSTER INFO)",
+    "it is not part of a cluster: write redis:// in REDIS_URL",
+];
+
 /// Unavailable, of this server.
 pub(super) fn unavailable(server: &Address, what: impl std::fmt::Display) -> Error {
     Error::Unavailable(format!("redis at {server}: {what}"))
@@ -93,10 +108,7 @@ fn explained(refusal: &RedisError, server: &Address) -> Error {
         }
         "LOADING" => "it was started a moment ago and still loads its data",
         "MASTERDOWN" => "it is a replica whose master is away",
-        "CLUSTERDOWN" => {
-            "the cluster does not serve this part of the keys: a fail-over is under way, or too \
-             few of its nodes are up (see CLUSTER INFO)"
-        }
+        "CLUSTERDOWN" => OF_CLUSTER[1],
         "TRYAGAIN" => "the cluster is moving these keys to another node",
         "MISCONF" => {
             "it cannot save to its disk and so takes no writes: make room, and look at its log \
@@ -111,10 +123,10 @@ fn explained(refusal: &RedisError, server: &Address) -> Error {
              or lower it"
         }
         "BUSY" | "UNKILLABLE" => "a script of somebody has been running for seconds (SCRIPT KILL)",
-        "NOAUTH" => "it asks for a password: set REDIS_PASSWORD (and REDIS_USERNAME)",
-        "WRONGPASS" => "it refuses this user and password: see REDIS_USERNAME and REDIS_PASSWORD",
+        "NOAUTH" => OF_PASSWORD[0],
+        "WRONGPASS" => OF_PASSWORD[1],
         "NOPERM" => return not_permitted(detail, server),
-        "MOVED" | "ASK" => "it is a node of a cluster: write redis-cluster:// in REDIS_URL",
+        "MOVED" | "ASK" => OF_CLUSTER[0],
         "ERR" => return general(detail, server),
         _ => return Error::Broken(format!("redis at {server}: {refusal}")),
     };
@@ -134,9 +146,9 @@ fn general(detail: &str, server: &Address) -> Error {
     let text = if detail.contains("max number of clients") {
         "it has no connection left: raise its maxclients"
     } else if detail.contains("without any password configured") {
-        "it knows no password: unset REDIS_PASSWORD"
+        OF_PASSWORD[2]
     } else if detail.contains("cluster support disabled") {
-        "it is not part of a cluster: write redis:// in REDIS_URL"
+        OF_CLUSTER[2]
     } else if detail.contains("DB index is out of range") {
         "it has no database of this number: see the end of REDIS_URL"
     } else if detail.contains("The user executing the script can't") {
