@@ -10,6 +10,7 @@ use crate::config::Config;
 
 pub mod backup;
 pub mod config;
+pub mod doctor;
 pub mod healthcheck;
 mod keys;
 pub mod migrate;
@@ -40,6 +41,8 @@ enum Command {
     },
     /// Bring the database's schema up to date, where a start must not (MIGRATE_AT_START=false).
     Migrate(migrate::Migrate),
+    /// Look at everything the service stands on, and name what is wrong, with its remedy.
+    Doctor(doctor::Doctor),
     /// Ask the service on this machine whether it lives; exits with 0 if it does.
     Healthcheck(healthcheck::Healthcheck),
     /// Look after accounts, beside a running service.
@@ -55,6 +58,7 @@ pub fn run() -> ExitCode {
     let settings = config.as_deref();
     match command.unwrap_or(Command::Serve) {
         // For when something is wrong, perhaps with the settings.
+        Command::Doctor(command) => doctor::run(settings, &command),
         Command::Healthcheck(command) => healthcheck::run(settings, &command),
         Command::Serve => with(settings, serve::run),
         Command::Config => with(settings, |config| {

@@ -19,6 +19,8 @@ use crate::secret::same;
 
 /// OWASP Password Storage Cheat Sheet: Argon2id with m = 19 MiB, t = 2, p = 1.
 const MEMORY_KIB: u32 = 19 * 1024;
+/// What a thread keeps for that.
+pub const MEMORY_BYTES: u64 = MEMORY_KIB as u64 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;

@@ -11,6 +11,7 @@ pub mod aws;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod doctor;
 pub mod entropy;
 pub mod error;
 pub mod hashing;

@@ -75,7 +75,8 @@ pub trait Transport: Send + Sync {
     /// error it may still have gone out, so an attempt repeats the same `Message-ID`.
     async fn send(&self, mail: &Mail, message: &Message) -> Result<(), NotSent>;
 
-    /// Tries whether mails could leave, without sending one: for the start and for `/health`.
+    /// Tries whether mails could leave, without sending one: for `/health` and the doctor.
+    /// [`NotSent::Permanent`] means that this sender is refused, until somebody mends that.
     async fn check(&self) -> Result<(), NotSent>;
 
     /// The name in the settings, logs and `/health`.

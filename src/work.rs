@@ -15,6 +15,9 @@ pub mod prepare;
 pub mod send_mail;
 pub mod sweep;
 
+/// How long the workers have for what they hold, once the last request is answered.
+pub const LAST_LETTERS: Duration = Duration::from_secs(10);
+
 /// The workers, running.
 pub struct Workers {
     stop: watch::Sender<bool>,

@@ -16,11 +16,8 @@ use crate::mail::Transport;
 use crate::mail::simulation::Simulation;
 use crate::mail::smtp::{Smtp, SmtpUrl};
 use crate::store::sqlite::Use;
-use crate::work::{Workers, prepare};
+use crate::work::{LAST_LETTERS, Workers, prepare};
 use crate::{http, store, telemetry};
-
-/// How long the workers have for what they hold, once the last request is answered.
-const LAST_LETTERS: Duration = Duration::from_secs(10);
 
 /// Runs the service to its end.
 pub fn run(config: Config) -> Result<()> {
@@ -116,7 +113,8 @@ fn announce(app: &App, keys_from: &str) {
     }
 }
 
-fn transport(config: &Config) -> Result<Arc<dyn Transport>, String> {
+/// The way that the settings have mail take.
+pub(super) fn transport(config: &Config) -> Result<Arc<dyn Transport>, String> {
     Ok(match config.mail.transport {
         MailTransport::Simulation => Arc::new(Simulation),
         MailTransport::Smtp => {

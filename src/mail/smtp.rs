@@ -110,14 +110,8 @@ impl Smtp {
         self.connect().await
     }
 
-    /// Every error here is temporary: what is refused before a mail is on its way says nothing
-    /// about the mail. A wrong password is the operator's to mend, and the mails wait for that.
     async fn connect(&self) -> Result<AsyncSmtpConnection, NotSent> {
-        let refused = |stage| {
-            move |error| match not_sent(stage, &error) {
-                NotSent::Temporary(why) | NotSent::Permanent(why) => NotSent::Temporary(why),
-            }
-        };
+        let refused = |stage| move |error| not_sent(stage, &error);
         let hello = ClientId::default();
         let implicit = (self.url.security == Security::Implicit).then(|| self.tls.clone());
         let limit = Some(CONNECT);
@@ -174,7 +168,10 @@ impl Smtp {
 impl Transport for Smtp {
     async fn send(&self, _mail: &Mail, message: &Message) -> Result<(), NotSent> {
         self.within_deadline(async {
-            let mut connection = self.connection().await?;
+            // What is refused before a mail is on its way says nothing about the mail: a wrong
+            // password is the operator's to mend, and the mails wait for that.
+            let connected = self.connection().await;
+            let mut connection = connected.map_err(|why| NotSent::Temporary(why.to_string()))?;
             hand_over(&mut connection, message).await?;
             // Only now: after an error nobody knows where in the dialogue the server is.
             self.park(connection);

@@ -81,7 +81,10 @@ impl Store for Redis {
             let said = self.link.info(&key).await?.unwrap_or_default();
             let about = About(&said);
             if self.kind != "redis-cluster" && about.is_of_cluster() {
-                return Err(Error::Unavailable(format!("{}: {}", self.place, OF_CLUSTER[0])));
+                return Err(Error::Unavailable(format!(
+                    "{}: {}",
+                    self.place, OF_CLUSTER[0]
+                )));
             }
             for remark in about.remarks() {
                 tracing::warn!(redis = self.place, "{remark}");

@@ -138,7 +138,10 @@ async fn schema(server: &Postgres, settings: &config::Database) -> Finding {
         Ok(schema) => schema,
         Err(error) => return refused(&error),
     };
-    let evidence = format!("schema {}, this release has {}", schema.version, schema.ours);
+    let evidence = format!(
+        "schema {}, this release has {}",
+        schema.version, schema.ours
+    );
     match (&schema.missing, schema.check()) {
         (Err(why), _) => Finding::failed("database_refused", why.clone()),
         (Ok(_), Ok(())) => Finding::ok("tables_missing", evidence),
