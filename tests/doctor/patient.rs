@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use toml::Table;
 
-use crate::process::{Ended, Folder};
+use crate::process::{Ended, Folder, Settings};
 
 /// Every secret of these tests has it in it, and nothing else does.
 pub const CANARY: &str = "c4n4ry";
@@ -77,10 +78,24 @@ impl Patient {
         let settings: Vec<_> = settings.map(|(name, value)| (*name, &**value)).collect();
         match self.memory_kib {
             None => self.folder.run(arguments, &settings).await,
-            Some(kib) => {
-                let folder = &self.folder;
-                folder.run_in_memory_of(kib, arguments, &settings).await
-            }
+            Some(kib) => self.run_in_memory_of(kib, arguments, &settings),
+        }
+    }
+
+    fn run_in_memory_of(&self, kib: u32, arguments: &[&str], settings: Settings<'_>) -> Ended {
+        let script = format!("ulimit -v {kib}; exec \"$0\" \"$@\"");
+        let ended = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_aidlc-auth")])
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(settings.iter().copied())
+            .output()
+            .unwrap();
+        Ended {
+            code: ended.status.code(),
+            out: String::from_utf8(ended.stdout).unwrap(),
+            err: String::from_utf8(ended.stderr).unwrap(),
         }
     }
 

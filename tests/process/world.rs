@@ -74,19 +74,6 @@ impl Folder {
         process.ended().await
     }
 
-    /// The same, with so much memory for the process.
-    pub async fn run_in_memory_of(
-        &self,
-        kib: u32,
-        arguments: &[&str],
-        settings: Settings<'_>,
-    ) -> Ended {
-        let script = format!("ulimit -v {kib}; exec \"$0\" \"$@\"");
-        let arguments = [&["-c", &script, binary()], arguments].concat();
-        let process = Process::spawn(self.command("sh", &arguments, settings));
-        process.ended().await
-    }
-
     fn command(&self, program: &str, arguments: &[&str], settings: Settings<'_>) -> Command {
         let mut command = Command::new(program);
         command
