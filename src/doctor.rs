@@ -5,12 +5,10 @@
 //! what to do, stands in `deploy/failures.toml`.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::{Config, Problem};
-use crate::mail::Transport;
 use crate::model::finding::Finding;
 use crate::store::examine;
 
@@ -39,7 +37,6 @@ pub struct Place<'a> {
 pub async fn examine(
     config: &Config,
     problems: &[Problem],
-    transport: Result<Arc<dyn Transport>, String>,
     place: Place<'_>,
     clock: &dyn Clock,
 ) -> Vec<Finding> {
@@ -76,7 +73,7 @@ pub async fn examine(
         within("redis_unreachable", examine::redis(&config.stores, clock)),
         within("mail_unreachable", async {
             match is_right(&["mail_transport", "smtp_url", "smtp_ca_file"]) {
-                true => vec![mail::of(transport).await],
+                true => vec![mail::of(&config.mail).await],
                 false => Vec::new(),
             }
         }),

@@ -8,17 +8,39 @@ pub mod simulation;
 pub mod smtp;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, MultiPart, SinglePart};
+use secrecy::ExposeSecret as _;
 
 pub use lettre::message::{Mailbox, Message};
 
+use crate::config::{self, MailTransport};
 use crate::model::device::Device;
 use crate::model::language::Language;
+use simulation::Simulation;
+use smtp::{Smtp, SmtpUrl};
+
+/// The transport that the settings name. It does not connect yet; the error says what to do.
+pub fn transport(settings: &config::Mail) -> Result<Arc<dyn Transport>, String> {
+    Ok(match settings.transport {
+        MailTransport::Simulation => Arc::new(Simulation),
+        MailTransport::Smtp => Arc::new(smtp(settings)?),
+    })
+}
+
+fn smtp(settings: &config::Mail) -> Result<Smtp, String> {
+    let url = settings.smtp_url.as_ref().ok_or("SMTP_URL is not set")?;
+    let url = SmtpUrl::parse(url.expose_secret()).map_err(|why| format!("SMTP_URL: {why}"))?;
+    let ca = settings.smtp_ca_file.as_deref();
+    let ca = ca.map(std::fs::read).transpose();
+    let ca = ca.map_err(|error| format!("SMTP_CA_FILE cannot be read: {error}"))?;
+    Smtp::new(url, ca)
+}
 
 /// A letter to one person, before it is put into words.
 pub struct Mail {

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::serve;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::doctor::catalogue::Catalogue;
@@ -62,13 +61,7 @@ fn found(file: Option<&Path>) -> std::io::Result<Vec<Finding>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let looking = examine(
-        &config,
-        &problems,
-        serve::transport(&config),
-        place,
-        &SystemClock,
-    );
+    let looking = examine(&config, &problems, place, &SystemClock);
     let found = runtime.block_on(looking);
     // Not waiting for a look-up of a name that may still be under way.
     runtime.shutdown_background();

@@ -4,20 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::keys;
 use crate::app::{App, rules};
 use crate::clock::SystemClock;
-use crate::config::{Config, DatabaseUrl, MailTransport, RedisUrl};
+use crate::config::{Config, DatabaseUrl, RedisUrl};
 use crate::http::serve::{self, Drain, Limits};
-use crate::mail::Transport;
-use crate::mail::simulation::Simulation;
-use crate::mail::smtp::{Smtp, SmtpUrl};
 use crate::store::sqlite::Use;
 use crate::work::{LAST_LETTERS, Workers, prepare};
-use crate::{http, store, telemetry};
+use crate::{http, mail, store, telemetry};
 
 /// Runs the service to its end.
 pub fn run(config: Config) -> Result<()> {
@@ -34,7 +30,7 @@ async fn service(config: Config) -> Result<()> {
     let stores =
         store::open(&config.stores, Use::Serve, rules(&config)).map_err(|why| anyhow!(why))?;
     let (keys, keys_from) = keys::to_serve(&config)?;
-    let transport = transport(&config).map_err(|why| anyhow!(why))?;
+    let transport = mail::transport(&config.mail).map_err(|why| anyhow!(why))?;
     let limits = limits(&config);
     let listener = serve::bind(&config.http.host, config.http.port)
         .await
@@ -111,26 +107,6 @@ fn announce(app: &App, keys_from: &str) {
     if app.password_rules().length_min < 8 {
         tracing::warn!("passwords of 6 characters are taken outside ENVIRONMENT=production");
     }
-}
-
-/// The way that the settings have mail take.
-pub(super) fn transport(config: &Config) -> Result<Arc<dyn Transport>, String> {
-    Ok(match config.mail.transport {
-        MailTransport::Simulation => Arc::new(Simulation),
-        MailTransport::Smtp => {
-            let url = config.mail.smtp_url.as_ref().ok_or("SMTP_URL is not set")?;
-            let url =
-                SmtpUrl::parse(url.expose_secret()).map_err(|why| format!("SMTP_URL: {why}"))?;
-            let ca = config
-                .mail
-                .smtp_ca_file
-                .as_deref()
-                .map(std::fs::read)
-                .transpose();
-            let ca = ca.map_err(|error| format!("SMTP_CA_FILE cannot be read: {error}"))?;
-            Arc::new(Smtp::new(url, ca)?)
-        }
-    })
 }
 
 fn limits(config: &Config) -> Limits {
