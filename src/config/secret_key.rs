@@ -131,7 +131,11 @@ mod tests {
             SecretKey::parse(made).unwrap().bytes.expose_secret().len(),
             48
         );
-        assert_eq!(id(&format!("k1:{made}")), "k1");
+        assert_eq!(
+            id(&format!("k1:{made}")),
+            "k1",
+            "a name that was given stays"
+        );
         let other = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
         assert_ne!(id(other), id(made));
         assert_eq!(

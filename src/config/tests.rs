@@ -527,8 +527,10 @@ fn the_embedded_store_is_one_place() {
 
 #[test]
 fn key_ids_are_unique() {
-    let line = refusal(load(&[("SECRET_KEYS", &format!("{KEY},{KEY}"))]));
-    assert!(line.contains("uses an id twice"), "{line}");
+    for key in [KEY, &KEY[3..]] {
+        let line = refusal(load(&[("SECRET_KEYS", &format!("{key},{key}"))]));
+        assert!(line.contains("uses an id twice"), "{line}");
+    }
     let config = load(&[(
         "SECRET_KEYS",
         &format!("{}, {KEY}", KEY.replace("k1", "k2")),
@@ -540,18 +542,6 @@ fn key_ids_are_unique() {
         .map(|key| key.id.as_str())
         .collect();
     assert_eq!(ids, ["k2", "k1"]);
-}
-
-#[test]
-fn a_key_without_an_id_keeps_its_name_when_another_comes_before_it() {
-    let (_, bare) = KEY.split_once(':').unwrap();
-    let id = |config: Config, at: usize| config.secret_keys[at].id.clone();
-    let before = load(&[("SECRET_KEYS", bare)]).unwrap();
-    let rotated = format!("k2:{},{bare}", bare.replace("MDEy", "enl4"));
-    let after = load(&[("SECRET_KEYS", &rotated)]).unwrap();
-    assert_eq!(id(before, 0), id(after, 1));
-    let line = refusal(load(&[("SECRET_KEYS", &format!("{bare},{bare}"))]));
-    assert!(line.contains("uses an id twice"), "{line}");
 }
 
 #[test]
