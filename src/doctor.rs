@@ -41,7 +41,11 @@ pub async fn examine(
     clock: &dyn Clock,
 ) -> Vec<Finding> {
     let mut found = settings::of(problems);
-    let is_right = |keys: &[&str]| problems.iter().all(|it| !keys.contains(&&*it.key));
+    // A key, or how several begin.
+    let is_right = |keys: &[&str]| {
+        let is_meant = |problem: &Problem| keys.iter().any(|key| problem.key.starts_with(key));
+        !problems.iter().any(is_meant)
+    };
 
     if is_right(&["environment", "host"]) {
         found.push(front::address(config));
@@ -52,12 +56,7 @@ pub async fn examine(
     if is_right(&["environment", "trusted_proxies"]) {
         found.push(front::proxies(config));
     }
-    if is_right(&[
-        "environment",
-        "idle_timeout_seconds",
-        "drain_delay_seconds",
-        "drain_timeout_seconds",
-    ]) {
+    if is_right(&["environment", "idle_timeout_seconds", "drain_"]) {
         found.push(front::deployments(config));
     }
     if is_right(&["password_hash_threads"]) {
@@ -66,13 +65,20 @@ pub async fn examine(
     found.extend(disk::of(&config.stores));
 
     let (database, redis, mail) = tokio::join!(
-        within(
-            "database_unreachable",
-            examine::database(&config.stores, clock)
-        ),
-        within("redis_unreachable", examine::redis(&config.stores, clock)),
+        within("database_unreachable", async {
+            match is_right(&["database_", "instances", "migrate_at_start"]) {
+                true => examine::database(&config.stores, clock).await,
+                false => Vec::new(),
+            }
+        }),
+        within("redis_unreachable", async {
+            match is_right(&["redis_"]) {
+                true => examine::redis(&config.stores, clock).await,
+                false => Vec::new(),
+            }
+        }),
         within("mail_unreachable", async {
-            match is_right(&["mail_transport", "smtp_url", "smtp_ca_file"]) {
+            match is_right(&["mail_transport", "smtp_", "ses_"]) {
                 true => vec![mail::of(&config.mail).await],
                 false => Vec::new(),
             }

@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use jiff::{SignedDuration, Timestamp};
+use aidlc_auth::clock::{Clock as _, SystemClock};
+use jiff::SignedDuration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -122,7 +123,7 @@ async fn clock() {
     patient.fails("clock", "Redis and this machine are 3").await;
 }
 
-/// Answers what the doctor asks as Redis does, an hour late.
+/// Answers what the doctor asks as Redis does, by a clock of its own.
 async fn a_server_whose_clock_is_off(ahead: SignedDuration) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -139,7 +140,7 @@ async fn answer(stream: TcpStream, ahead: SignedDuration) -> std::io::Result<()>
     let mut line = String::new();
     // A command is its words between lines that tell how long each is: only the words matter.
     while stream.read_line(&mut line).await? > 0 {
-        let seconds = (Timestamp::now() + ahead).as_second().to_string();
+        let seconds = (SystemClock.now() + ahead).as_second().to_string();
         let answer = match line.trim() {
             "EVAL" => ":1\r\n".to_owned(),
             "EXISTS" => ":0\r\n".to_owned(),

@@ -30,6 +30,9 @@ async fn settings() {
     for code in ["proxy_trust", "bad_gateway_at_deploy"] {
         assert!(!diagnosis.codes("ok").contains(&code), "{code}");
     }
+    let nobody = "postgres://auth@127.0.0.1:1/auth";
+    let pool = Patient::on_postgres(nobody).with("DATABASE_POOL_SIZE", "many");
+    pool.fails("settings", "DATABASE_POOL_SIZE").await;
     for one in ["PUBLIC_URL", "MAIL_FROM", "SECRET_KEYS"] {
         let evidence = format!("{one} (default): is not set");
         Patient::new()
