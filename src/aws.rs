@@ -18,7 +18,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use aws_types::service_config::ServiceConfigKey;
 use bytes::Bytes;
-use hyper::Request;
+use hyper::{Method, Request};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -63,8 +63,8 @@ pub struct Call<'a> {
     pub path: &'a str,
     /// The content type, and the operation where it is told by a header.
     pub headers: &'a [(&'static str, &'a str)],
-    /// What is sent.
-    pub body: Value,
+    /// What is sent, by POST; a call without it is a GET.
+    pub body: Option<Value>,
     /// For everything, credentials and further attempts included.
     pub within: Duration,
 }
@@ -106,7 +106,7 @@ pub enum Error {
     },
 }
 
-/// AWS, as this process reaches it. One for the process: it keeps connections and credentials.
+/// AWS, as this process reaches it. It keeps connections and credentials.
 pub struct Aws {
     http: Http,
     clock: Arc<dyn Clock>,
@@ -288,8 +288,11 @@ impl Target {
             why,
         };
         let url = format!("{}{}", self.endpoint, call.path);
-        let body = Bytes::from(call.body.to_string());
-        let mut request = Request::post(&url);
+        let (method, body) = match &call.body {
+            Some(body) => (Method::POST, Bytes::from(body.to_string())),
+            None => (Method::GET, Bytes::new()),
+        };
+        let mut request = Request::builder().method(&method).uri(&url);
         for (name, value) in call.headers {
             request = request.header(*name, *value);
         }
@@ -308,7 +311,8 @@ impl Target {
             .map_err(|error| strange(error.to_string()))?
             .into();
         let headers = call.headers.iter().copied();
-        let signable = SignableRequest::new("POST", &url, headers, SignableBody::Bytes(&body));
+        let signable =
+            SignableRequest::new(method.as_str(), &url, headers, SignableBody::Bytes(&body));
         let signature = signable.and_then(|signable| sign(signable, &params));
         let (instructions, _) = signature
             .map_err(|error| strange(format!("the call cannot be signed: {error}")))?

@@ -161,6 +161,12 @@ pub struct Mail {
     pub smtp_url: Option<SecretString>,
     /// Certificate authorities to trust beside the public ones.
     pub smtp_ca_file: Option<PathBuf>,
+    /// Where SES is called; always there for [`MailTransport::Ses`].
+    pub ses_region: Option<String>,
+    /// What SES is to do with a mail beside sending it.
+    pub ses_configuration_set: Option<String>,
+    /// Where SES reports bounces and complaints.
+    pub ses_topic_arn: Option<String>,
     /// The sender, `address` or `Name <address>`.
     pub from: String,
 }
@@ -172,6 +178,8 @@ pub enum MailTransport {
     Simulation,
     /// To a mail server.
     Smtp,
+    /// To Amazon SES, by its API.
+    Ses,
 }
 
 /// Life and death of a mailed code.

@@ -4,6 +4,8 @@
 //! every mail server takes, and nothing in those bytes was typed by whoever asked for them.
 
 mod page;
+#[cfg(feature = "aws")]
+pub mod ses;
 pub mod simulation;
 pub mod smtp;
 
@@ -30,6 +32,7 @@ pub fn transport(settings: &config::Mail) -> Result<Arc<dyn Transport>, String> 
     Ok(match settings.transport {
         MailTransport::Simulation => Arc::new(Simulation),
         MailTransport::Smtp => Arc::new(smtp(settings)?),
+        MailTransport::Ses => ses(settings)?,
     })
 }
 
@@ -40,6 +43,25 @@ fn smtp(settings: &config::Mail) -> Result<Smtp, String> {
     let ca = ca.map(std::fs::read).transpose();
     let ca = ca.map_err(|error| format!("SMTP_CA_FILE cannot be read: {error}"))?;
     Smtp::new(url, ca)
+}
+
+#[cfg(feature = "aws")]
+fn ses(settings: &config::Mail) -> Result<Arc<dyn Transport>, String> {
+    let region = settings.ses_region.clone().ok_or("AWS_REGION is not set")?;
+    let clock = Arc::new(crate::clock::SystemClock);
+    let aws = crate::aws::Aws::from_environment(clock)?;
+    let configuration_set = settings.ses_configuration_set.clone();
+    Ok(Arc::new(ses::Ses::new(
+        Arc::new(aws),
+        region,
+        configuration_set,
+    )))
+}
+
+/// The settings refuse it before.
+#[cfg(not(feature = "aws"))]
+fn ses(_: &config::Mail) -> Result<Arc<dyn Transport>, String> {
+    Err("MAIL_TRANSPORT=ses needs the feature `aws`, which this program was built without".into())
 }
 
 /// A letter to one person, before it is put into words.

@@ -213,6 +213,35 @@ fn only_mail_speaks_smtp() {
 }
 
 #[test]
+fn only_mail_speaks_to_ses() {
+    let rule = |file: &File| {
+        if file.is_under("src/mail") {
+            return Vec::new();
+        }
+        // What SES understands stands in strings, so the whole line is looked at.
+        let words = [
+            "/v2/email/",
+            "FromEmailAddress",
+            "bouncedRecipients",
+            "ses::Ses",
+        ];
+        let lines = file.text.lines().enumerate();
+        let ses = lines.filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        ses.map(|(at, line)| format!("{}:{}: {}", file.path, at + 1, line.trim()))
+            .collect()
+    };
+    let planted = [
+        "let path = \"/v2/email/account\";",
+        "use crate::mail::ses::Ses;",
+    ];
+    hold(
+        rule,
+        &sources(),
+        &planted.map(|text| File::planted("src/work/send_mail.rs", text)),
+    );
+}
+
+#[test]
 fn only_aws_speaks_to_aws() {
     let rule = |file: &File| {
         if file.is_under("src/aws") {
@@ -224,6 +253,7 @@ fn only_aws_speaks_to_aws() {
             "aws_sigv4::",
             "aws_smithy_",
             "aws_types::",
+            "hyper_rustls::",
         ];
         file.wrong_lines(|line| crates.iter().any(|name| line.contains(name)))
     };

@@ -61,7 +61,7 @@ impl FromSecret {
                 ("content-type", "application/x-amz-json-1.1"),
                 ("x-amz-target", "secretsmanager.GetSecretValue"),
             ],
-            body: json!({ "SecretId": self.arn, "VersionStage": "AWSCURRENT" }),
+            body: Some(json!({ "SecretId": self.arn, "VersionStage": "AWSCURRENT" })),
             within: self.within,
         };
         let answer = self.aws.call(call).await;

@@ -45,6 +45,7 @@ async fn service(config: Config) -> Result<()> {
         prepared.context("the store cannot be written")?;
     }
     announce(&app, keys_from);
+    tokio::spawn(try_mail(Arc::clone(&app)));
 
     let workers = Workers::start(&app, queues, true);
     let (drain, shutdown) = serve::shutdown();
@@ -106,6 +107,13 @@ fn announce(app: &App, keys_from: &str) {
     }
     if app.password_rules().length_min < 8 {
         tracing::warn!("passwords of 6 characters are taken outside ENVIRONMENT=production");
+    }
+}
+
+/// Says early what would else be found when someone waits for a code.
+async fn try_mail(app: Arc<App>) {
+    if let Err(why) = app.transport.check().await {
+        tracing::warn!(%why, "mails cannot leave yet; those that are owed wait for it");
     }
 }
 

@@ -99,11 +99,15 @@ pub fn mail_transport(text: &str, environment: Environment) -> Result<MailTransp
     let words = [
         ("simulation", MailTransport::Simulation),
         ("smtp", MailTransport::Smtp),
+        ("ses", MailTransport::Ses),
     ];
     let transport = one_of(&words, text)?;
+    if transport == MailTransport::Ses {
+        needs_aws("MAIL_TRANSPORT to smtp and SMTP_URL to SES's SMTP endpoint")?;
+    }
     if transport == MailTransport::Simulation && environment == Environment::Production {
         let wrong = "is simulation, which writes codes to the log and mails nobody";
-        let remedy = "Set MAIL_TRANSPORT to smtp and SMTP_URL to the mail server";
+        let remedy = "Set MAIL_TRANSPORT to ses, or to smtp and SMTP_URL to the mail server";
         return Err(Refused::new(wrong, remedy));
     }
     Ok(transport)
@@ -154,6 +158,61 @@ pub fn secret_arn(text: &str) -> Result<String, Refused> {
         "is not the ARN of a secret in Secrets Manager",
         remedy,
     ))
+}
+
+/// A program without the feature `aws` has nobody to speak to it.
+fn needs_aws(instead: &str) -> Result<(), Refused> {
+    if cfg!(feature = "aws") {
+        return Ok(());
+    }
+    let wrong = "needs AWS, which this program was built without";
+    let remedy = format!("Build it with the feature `aws`, or set {instead}");
+    Err(Refused::new(wrong, remedy))
+}
+
+/// A region; what it is called is part of a host's name.
+pub fn region(text: &str) -> Result<String, Refused> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.contains('-') && text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    let remedy = "Write its short name, such as ap-northeast-2";
+    Err(Refused::new("is not an AWS region", remedy))
+}
+
+/// What SES calls a configuration set.
+pub fn configuration_set(text: &str) -> Result<String, Refused> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    if text.len() <= 64 && text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    let remedy = "Write its name, up to 64 letters, digits, - or _, and not its ARN";
+    Err(Refused::new(
+        "is not the name of a configuration set",
+        remedy,
+    ))
+}
+
+/// The topic's full name: what is not from it is not believed.
+pub fn topic_arn(text: &str) -> Result<String, Refused> {
+    needs_aws("nothing in SES_TOPIC_ARN")?;
+    let parts: Vec<_> = text.split(':').collect();
+    let is_name = |name: &str| {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        !name.is_empty() && name.bytes().all(is_plain)
+    };
+    let is_account = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+    if let ["arn", partition, "sns", place, account, name] = parts[..]
+        && (partition == "aws" || partition.starts_with("aws-"))
+        && region(place).is_ok()
+        && is_account(account)
+        && is_name(name)
+    {
+        return Ok(text.to_owned());
+    }
+    let remedy =
+        "Write arn:aws:sns:<region>:<account>:<name>, as the console shows it, of a standard topic";
+    Err(Refused::new("is not the ARN of an SNS topic", remedy))
 }
 
 /// What keys begin with. Braces would change where a cluster keeps them.

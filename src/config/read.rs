@@ -224,12 +224,42 @@ impl Mail {
                 Refused::new("is not set, but MAIL_TRANSPORT is smtp", remedy),
             );
         }
+        let from = reader.read("mail_from", parse::sender).unwrap_or_default();
+        let ses_region = ses_region(reader);
+        if transport == Some(MailTransport::Ses) {
+            refuse_what_ses_cannot(reader, &from);
+        }
         Self {
             transport: transport.unwrap_or(MailTransport::Simulation),
             smtp_url,
             smtp_ca_file: reader.read("smtp_ca_file", |text| Ok(PathBuf::from(text))),
-            from: reader.read("mail_from", parse::sender).unwrap_or_default(),
+            ses_region,
+            ses_configuration_set: reader.read("ses_configuration_set", parse::configuration_set),
+            ses_topic_arn: reader.read("ses_topic_arn", parse::topic_arn),
+            from,
         }
+    }
+}
+
+/// As AWS's own tools read it: the newer name wins.
+fn ses_region(reader: &mut Reader) -> Option<String> {
+    let region = reader.read("aws_region", parse::region);
+    let default = reader.read("aws_default_region", parse::region);
+    region.or(default)
+}
+
+fn refuse_what_ses_cannot(reader: &mut Reader, from: &str) {
+    if !reader.has("aws_region") && !reader.has("aws_default_region") {
+        let wrong = "is not set, but MAIL_TRANSPORT is ses, and SES is called in a region";
+        let remedy = "Set AWS_REGION to the region in which the sender's identity was verified";
+        reader.refuse("aws_region", Refused::new(wrong, remedy));
+    }
+    // A name beside the address may be in any letters.
+    let address = from.rsplit('<').next().unwrap_or(from);
+    if !address.is_ascii() {
+        let wrong = "has letters beyond ASCII in its address, which SES does not send from";
+        let remedy = "Write its domain in A-labels, such as no-reply@xn--3e0b707e.kr";
+        reader.refuse("mail_from", Refused::new(wrong, remedy));
     }
 }
 
@@ -285,5 +315,86 @@ impl Logs {
                 .required("log_level", parse::log_level)
                 .unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, MailTransport, Problem};
+
+    fn load(env: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+        let base = [
+            ("MAIL_TRANSPORT", "ses"),
+            ("MAIL_FROM", "Example <no-reply@example.org>"),
+        ];
+        let env = base.iter().chain(env);
+        Config::load(
+            env.map(|(name, value)| ((*name).into(), (*value).into())),
+            None,
+        )
+    }
+
+    #[track_caller]
+    fn refusal(env: &[(&str, &str)]) -> String {
+        let problems = load(env).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].to_string()
+    }
+
+    const REGION: (&str, &str) = ("AWS_REGION", "ap-northeast-2");
+
+    #[test]
+    fn ses_is_called_in_a_region() {
+        let line = refusal(&[]);
+        assert!(
+            line.starts_with("AWS_REGION (default): is not set"),
+            "{line}"
+        );
+        let older = ("AWS_DEFAULT_REGION", "us-gov-west-1");
+        for (env, region) in [(&[older][..], older.1), (&[older, REGION], REGION.1)] {
+            let mail = load(env).unwrap().mail;
+            assert_eq!(mail.transport, MailTransport::Ses);
+            assert_eq!(mail.ses_region.as_deref(), Some(region));
+        }
+    }
+
+    #[test]
+    fn ses_sends_from_addresses_in_ascii() {
+        for from in ["no-reply@한국.kr", "Example <no-réply@example.org>"] {
+            let line = refusal(&[REGION, ("MAIL_FROM", from)]);
+            assert!(line.contains("A-labels"), "{line}");
+        }
+        assert!(load(&[REGION, ("MAIL_FROM", "예시 <no-reply@example.org>")]).is_ok());
+    }
+
+    #[test]
+    fn each_name_that_aws_would_not_know_is_refused() {
+        for (name, value) in [
+            ("AWS_REGION", "Seoul"),
+            ("AWS_DEFAULT_REGION", "https://x-y"),
+            ("SES_CONFIGURATION_SET", "arn:aws:ses:x:y/z"),
+            ("SES_TOPIC_ARN", "mail"),
+            (
+                "SES_TOPIC_ARN",
+                "arn:aws:sns:ap-northeast-2:123456789012:mail.fifo",
+            ),
+            (
+                "SES_TOPIC_ARN",
+                "arn:aws:sqs:ap-northeast-2:123456789012:mail",
+            ),
+            (
+                "SES_TOPIC_ARN",
+                "arn:aws:sns:evil.example/:123456789012:mail",
+            ),
+        ] {
+            let line = refusal(&[REGION, (name, value)]);
+            assert!(
+                line.starts_with(&format!("{name} (environment): ")),
+                "{line}"
+            );
+        }
+        let topic = "arn:aws-us-gov:sns:us-gov-west-1:123456789012:mail_of-us";
+        let mail = load(&[REGION, ("SES_TOPIC_ARN", topic)]).unwrap().mail;
+        assert_eq!(mail.ses_topic_arn.as_deref(), Some(topic));
     }
 }

@@ -348,7 +348,7 @@ fn each_wrong_value_is_refused_by_name() {
         ("DATABASE_URL", "sqlite:a.db"),
         ("REDIS_URL", "memcached://h"),
         ("SECRET_KEYS", "hunter2"),
-        ("MAIL_TRANSPORT", "ses"),
+        ("MAIL_TRANSPORT", "sendmail"),
         ("SMTP_URL", "mail.example.org"),
         ("MAIL_FROM", "nobody"),
         ("MAIL_FROM", "Ada <a@b"),

@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod email;
+mod email_service;
+mod email_stand_in;
 mod identity;
 mod rotation;
 mod secret;
@@ -12,6 +15,8 @@ mod stand_in;
 mod task_role;
 mod world;
 
+#[path = "../it/support/letters.rs"]
+mod letters;
 #[path = "../process/world.rs"]
 #[expect(
     dead_code,

@@ -36,13 +36,13 @@ impl<'a> Authorization<'a> {
         })
     }
 
-    /// Whether the signature is that of this POST to `path` under this key.
-    pub fn is_of(&self, secret_key: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> bool {
+    /// Whether the signature is that of this call (`POST /path`) under this key.
+    pub fn is_of(&self, secret_key: &str, call: &str, headers: &HeaderMap, body: &[u8]) -> bool {
         let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(at) = value("x-amz-date") else {
             return false;
         };
-        let mut canonical = format!("POST\n{path}\n\n");
+        let mut canonical = format!("{}\n\n", call.replacen(' ', "\n", 1));
         for name in self.signed_headers.split(';') {
             let value = value(name).unwrap_or_default().trim();
             canonical.push_str(&format!("{name}:{value}\n"));

@@ -39,10 +39,47 @@ pub enum Instead {
     Hang,
 }
 
+/// The secret key and session token of each access key.
+pub struct Keys(BTreeMap<String, (String, Option<String>)>);
+
+impl Keys {
+    pub fn only(access_key: &str, secret_key: &str, token: Option<&str>) -> Self {
+        let known = (secret_key.to_owned(), token.map(str::to_owned));
+        Self(BTreeMap::from([(access_key.to_owned(), known)]))
+    }
+
+    /// AWS's code where the call is not signed by one of them, as it came, and just now.
+    pub fn judge(
+        &self,
+        signed: &Authorization<'_>,
+        call: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), &'static str> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let Some((secret_key, token)) = self.0.get(signed.access_key) else {
+            return Err("UnrecognizedClientException");
+        };
+        if text("x-amz-security-token") != token.as_deref() {
+            return Err("UnrecognizedClientException");
+        }
+        if !signed.is_of(secret_key, call, headers, body) {
+            return Err("InvalidSignatureException");
+        }
+        let at = text("x-amz-date").unwrap_or_default();
+        let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", at).unwrap();
+        let at = at.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+        if at.duration_since(now).abs() > SignedDuration::from_mins(5) {
+            return Err("InvalidSignatureException");
+        }
+        Ok(())
+    }
+}
+
 /// Whom it knows, what it keeps and what it was asked.
 struct Book {
-    /// The secret key and session token of each access key.
-    keys: BTreeMap<String, (String, Option<String>)>,
+    keys: Keys,
     secret: Value,
     instead: VecDeque<Instead>,
     /// What was asked, by access key.
@@ -77,7 +114,7 @@ impl SecretsManager {
     pub fn build(clock: Arc<dyn Clock>, secret: &str) -> (Self, Router) {
         let desk = Arc::new(Desk {
             book: Mutex::new(Book {
-                keys: BTreeMap::from([(KEY.0.into(), (KEY.1.into(), None))]),
+                keys: Keys::only(KEY.0, KEY.1, None),
                 secret: json!({ "SecretString": secret }),
                 instead: VecDeque::new(),
                 calls: Vec::new(),
@@ -102,8 +139,7 @@ impl SecretsManager {
 
     /// From now on it knows this key and no other.
     pub fn know(&self, access_key: &str, secret_key: &str, token: Option<&str>) {
-        let known = (secret_key.to_owned(), token.map(str::to_owned));
-        self.desk.book().keys = BTreeMap::from([(access_key.to_owned(), known)]);
+        self.desk.book().keys = Keys::only(access_key, secret_key, token);
     }
 
     /// Does this at the next calls, one after the other.
@@ -177,20 +213,12 @@ impl Desk {
                 return no(400, "ValidationException");
             }
         }
-        let Some((secret_key, token)) = book.keys.get(signed.access_key) else {
-            return no(400, "UnrecognizedClientException");
-        };
-        if text("x-amz-security-token") != token.as_deref() {
-            return no(400, "UnrecognizedClientException");
-        }
-        if !signed.is_of(secret_key, path, headers, body) {
-            return no(400, "InvalidSignatureException");
-        }
-        let at = text("x-amz-date").unwrap_or_default();
-        let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", at).unwrap();
-        let at = at.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
-        if at.duration_since(self.clock.now()).abs() > SignedDuration::from_mins(5) {
-            return no(400, "InvalidSignatureException");
+        let call = format!("POST {path}");
+        if let Err(code) = book
+            .keys
+            .judge(&signed, &call, headers, body, self.clock.now())
+        {
+            return no(400, code);
         }
         let asked: Value = serde_json::from_slice(body).unwrap();
         if asked["SecretId"] != ARN || asked["VersionStage"] != "AWSCURRENT" {

@@ -159,7 +159,7 @@ pub fn get_secret_value(within: Duration) -> Call<'static> {
             ("content-type", "application/x-amz-json-1.1"),
             ("x-amz-target", "secretsmanager.GetSecretValue"),
         ],
-        body: json!({ "SecretId": ARN, "VersionStage": "AWSCURRENT" }),
+        body: Some(json!({ "SecretId": ARN, "VersionStage": "AWSCURRENT" })),
         within,
     }
 }
