@@ -10,4 +10,5 @@ pub mod limit;
 pub mod outbox;
 pub mod password;
 pub mod session;
+pub mod suppression;
 pub mod user;

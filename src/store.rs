@@ -19,6 +19,7 @@ use crate::model::email_address::EmailAddress;
 use crate::model::limit::{Budget, Rate};
 use crate::model::outbox::{DueLetter, Letter};
 use crate::model::session::{Digest, Session, SessionId, SessionRules, Snapshot};
+use crate::model::suppression::Suppression;
 use crate::model::user::{FollowUp, ProfileChange, Status, User, UserId};
 
 pub mod examine;
@@ -206,6 +207,21 @@ pub trait Users: Store {
 
     /// Strikes out a follow-up that is done.
     async fn follow_up_done(&self, id: Uuid) -> Result<()>;
+
+    /// Notes that an address gets no mail, with the audit row, unless that is noted already: then what
+    /// was noted first stays. Whether it was new.
+    async fn suppress(
+        &self,
+        email: &EmailAddress,
+        because: &Suppression,
+        audit: &AuditRow,
+    ) -> Result<bool>;
+
+    /// Why an address gets no mail, if it gets none.
+    async fn suppression(&self, email: &EmailAddress) -> Result<Option<Suppression>>;
+
+    /// Lets an address have mail again, with the audit row. `false`: it had it all along.
+    async fn unsuppress(&self, email: &EmailAddress, audit: &AuditRow) -> Result<bool>;
 
     /// Appends rows to the audit trail. One that is there already, by its id, is not written again.
     async fn audit(&self, rows: &[AuditRow]) -> Result<()>;

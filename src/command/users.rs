@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::entropy;
 use crate::model::email_address::EmailAddress;
+use crate::model::suppression::Suppression;
 use crate::model::user::{Status, User, UserId};
 use crate::secret::Keys;
 use crate::store::sqlite::Use;
@@ -32,6 +33,11 @@ pub enum Users {
     /// Switch it on again.
     Activate {
         /// Its address.
+        email: String,
+    },
+    /// Let the address have mail again, after it bounced or its reader complained.
+    Unsuppress {
+        /// The address; it needs no account.
         email: String,
     },
     /// Give the address its budgets back: guesses, passwords and mails.
@@ -63,6 +69,7 @@ pub fn run(config: &Config, command: &Users) -> Result<()> {
                 operator.set(&address(email)?, Status::Deactivated).await
             }
             Users::Activate { email } => operator.set(&address(email)?, Status::Active).await,
+            Users::Unsuppress { email } => operator.unsuppress(&address(email)?).await,
             Users::Forgive { email } => operator.forgive(&address(email)?).await,
         }
     })
@@ -82,10 +89,28 @@ struct Operator {
 
 impl Operator {
     async fn show(&self, email: &EmailAddress) -> Result<()> {
-        match self.stores.users.peek(email).await? {
+        let users = &self.stores.users;
+        let (user, suppression) = (users.peek(email).await?, users.suppression(email).await?);
+        // Of an address without an account too: that is where registrations get stuck.
+        if let Some(suppression) = &suppression {
+            print_suppression(suppression);
+        }
+        match user {
             Some(user) => print(&user),
             None => bail!("no account has this address"),
         }
+        Ok(())
+    }
+
+    async fn unsuppress(&self, email: &EmailAddress) -> Result<()> {
+        let users = &self.stores.users;
+        let user = users.find(email).await?.map(|user| user.id);
+        let audit = self.event("suppression", "lifted", user, email);
+        if !users.unsuppress(email, &audit).await? {
+            bail!("this address is not suppressed: mail goes to it");
+        }
+        println!("the address gets mail again");
+        print_event(&audit);
         Ok(())
     }
 
@@ -155,6 +180,15 @@ fn print(user: &User) {
     );
     println!("created_at  {}", user.created_at);
     println!("updated_at  {}", user.updated_at);
+}
+
+fn print_suppression(suppression: &Suppression) {
+    println!(
+        "suppressed  {} {}, since {}",
+        suppression.reason.as_str(),
+        suppression.detail,
+        suppression.at
+    );
 }
 
 fn print_event(row: &AuditRow) {

@@ -13,9 +13,11 @@ use uuid::Uuid;
 use super::Stopping;
 use crate::app::App;
 use crate::entropy;
-use crate::mail::{CodeLetter, Letter, Mail, NotSent, NoticeLetter, render};
+use crate::mail::{CodeLetter, Letter, Mail, Message, NotSent, NoticeLetter, render};
+use crate::model::email_address::EmailAddress;
 use crate::model::limit::after;
 use crate::model::outbox::{DueCode, DueLetter, LEASE, LetterKind, back_off};
+use crate::store::AuditRow;
 
 /// How often to look for letters whose lease ran out.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -168,10 +170,10 @@ async fn take_letters(app: &App, most: usize, now: Timestamp) -> Vec<DueLetter> 
 
 /// Writes one letter and hands it over, or puts it back for later. `Some`: it is to be struck out.
 pub async fn deliver(app: &App, due: DueLetter) -> Option<DueLetter> {
-    let sent = match (&due.code, due.letter.deliver) {
+    let sent = match &due.code {
         // Its challenge ended, was used, or has another code now.
-        (None, _) => Ok(()),
-        (Some(code), deliver) => write_and_send(app, &due, code, deliver).await,
+        None => Ok(()),
+        Some(code) => write_and_send(app, &due, code).await,
     };
     match sent {
         Ok(()) => Some(due),
@@ -192,12 +194,7 @@ pub async fn deliver(app: &App, due: DueLetter) -> Option<DueLetter> {
     }
 }
 
-async fn write_and_send(
-    app: &App,
-    due: &DueLetter,
-    code: &DueCode,
-    deliver: bool,
-) -> Result<(), NotSent> {
+async fn write_and_send(app: &App, due: &DueLetter, code: &DueCode) -> Result<(), NotSent> {
     let mail = Mail {
         message_id: format!("{}@{}", due.letter.id.simple(), host(app)),
         to: due.letter.to.clone(),
@@ -206,14 +203,53 @@ async fn write_and_send(
     };
     let public_url = app.config.http.public_url.as_str();
     let message = render(&mail, &app.from, public_url, due.letter.requested_at)?;
-    if !deliver {
-        // Written like the others, so that an address without an account costs the same.
-        return Ok(());
-    }
-    match tokio::time::timeout(PATIENCE, app.transport.send(&mail, &message)).await {
+    match tokio::time::timeout(PATIENCE, leave(app, due, &mail, &message)).await {
         Ok(sent) => sent,
         Err(_) => Err(NotSent::Temporary("the mail server takes too long".into())),
     }
+}
+
+/// Hands a mail over, unless nobody is to get it. Whether its address may be mailed is read here and
+/// not when it is asked for, because the answer must not depend on it; and for every letter, or those
+/// that are thrown away would take a step less.
+async fn leave(app: &App, due: &DueLetter, mail: &Mail, message: &Message) -> Result<(), NotSent> {
+    let is_suppressed = is_suppressed(app, due).await?;
+    if !due.letter.deliver {
+        // Written like the others, so that an address without an account costs the same.
+        return Ok(());
+    }
+    if is_suppressed {
+        report_suppressed(app, due);
+        return Ok(());
+    }
+    app.transport.send(mail, message).await
+}
+
+/// Whether the address gets no mail any more. Where that cannot be known, the letter waits: what a
+/// mailbox has refused for good should not be sent there again.
+async fn is_suppressed(app: &App, due: &DueLetter) -> Result<bool, NotSent> {
+    let address = EmailAddress::from_stored(due.address.clone(), due.letter.to.clone());
+    let read = app.stores.users.suppression(&address).await;
+    read.map(|suppression| suppression.is_some())
+        .map_err(|error| {
+            NotSent::Temporary(format!(
+                "whether its address may be mailed is not known: {error}"
+            ))
+        })
+}
+
+fn report_suppressed(app: &App, due: &DueLetter) {
+    let now = app.now();
+    app.audit.record(AuditRow {
+        id: entropy::row_id(now),
+        at: now,
+        event: "mail",
+        outcome: "suppressed",
+        user: None,
+        subject: Some(app.keys.pseudonym(&due.address)),
+        client: None,
+        request_id: "outbox".into(),
+    });
 }
 
 fn letter(app: &App, due: &DueLetter, code: &DueCode) -> Result<Letter, NotSent> {

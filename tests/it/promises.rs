@@ -15,6 +15,7 @@ mod opening;
 mod outbox;
 mod refresh;
 mod sessions;
+mod suppressions;
 mod sweeping;
 mod users;
 mod volleys;

@@ -9,20 +9,23 @@ async fn check_tells_the_versions_and_changes_nothing() {
     let check = database.run(&["migrate", "--check"]).await;
     let why = check.refused_in_lines(1);
     assert!(
-        why.contains("schema 0, and this release works with 1"),
+        why.contains("schema 0, and this release works with 2"),
         "{why}"
     );
     assert_eq!(check.code, Some(1));
-    assert_eq!(check.out.trim_end(), versions(0, 1, 0));
+    assert_eq!(check.out.trim_end(), versions(0, 2, 0));
     assert_eq!(database.tables().await, [""; 0]);
 
     let migrate = database.run(&["migrate"]).await;
-    let said = format!("migration 1 was applied\n{}", versions(1, 1, 1));
+    let said = format!(
+        "migration 1 was applied\nmigration 2 was applied\n{}",
+        versions(2, 2, 1)
+    );
     assert_eq!(migrate.succeeded().trim_end(), said);
     let before = database.tables().await;
     for again in [&["migrate", "--check"][..], &["migrate"]] {
         let again = database.run(again).await;
-        assert_eq!(again.succeeded().trim_end(), versions(1, 1, 1));
+        assert_eq!(again.succeeded().trim_end(), versions(2, 2, 1));
     }
     assert_eq!(database.tables().await, before);
 }
@@ -35,7 +38,7 @@ async fn what_a_dry_run_prints_can_be_run_by_someone_with_more_rights() {
     let sql = dry_run.succeeded();
     database.execute(&format!("SET ROLE auth; {sql}")).await;
     let check = database.run(&["migrate", "--check"]).await;
-    assert_eq!(check.succeeded().trim_end(), versions(1, 1, 1));
+    assert_eq!(check.succeeded().trim_end(), versions(2, 2, 1));
     let dry_run = database.run(&["migrate", "--dry-run"]).await;
     assert_eq!(dry_run.succeeded(), "");
     database.server().await.sign_up("ada@example.org").await;
@@ -99,7 +102,8 @@ async fn a_migration_gives_way_to_a_long_transaction_and_is_tried_again() {
     let database = Database::new().await;
     database.run(&["migrate"]).await.succeeded();
     // As if the first were still to come, and someone held what it writes to.
-    let before = "DROP TABLE users, follow_ups, audit; DELETE FROM migrations";
+    let before =
+        "DROP TABLE users, follow_ups, audit, suppressed_addresses; DELETE FROM migrations";
     database.execute(before).await;
     let hold = "BEGIN; LOCK TABLE migrations IN EXCLUSIVE MODE";
     database.execute(hold).await;
@@ -146,16 +150,19 @@ async fn an_embedded_database_is_migrated_too() {
     let run = async |arguments: &[&str]| folder.run(arguments, &[]).await;
     let check = run(&["migrate", "--check"]).await;
     check.refused_in_lines(1);
-    assert_eq!(check.out.trim_end(), versions(0, 1, 0));
+    assert_eq!(check.out.trim_end(), versions(0, 2, 0));
     let dry_run = run(&["migrate", "--dry-run"]).await;
     assert!(!folder.path().join("data").exists(), "nothing was made");
     let migrate = run(&["migrate"]).await;
-    let said = format!("migration 1 was applied\n{}", versions(1, 1, 1));
+    let said = format!(
+        "migration 1 was applied\nmigration 2 was applied\n{}",
+        versions(2, 2, 1)
+    );
     assert_eq!(migrate.succeeded().trim_end(), said);
     let server = folder.server(&[]).await;
     assert_eq!(
         run(&["migrate", "--check"]).await.succeeded().trim_end(),
-        versions(1, 1, 1)
+        versions(2, 2, 1)
     );
     let beside = run(&["migrate"]).await;
     assert!(beside.refused_in_lines(1).contains("is serving"));
@@ -168,7 +175,7 @@ async fn an_embedded_database_is_migrated_too() {
     file.execute_batch(dry_run.succeeded()).unwrap();
     drop(file);
     let check = other.run(&["migrate", "--check"], &[]).await;
-    assert_eq!(check.succeeded().trim_end(), versions(1, 1, 1));
+    assert_eq!(check.succeeded().trim_end(), versions(2, 2, 1));
     other.server(&[]).await.sign_up("ada@example.org").await;
 }
 

@@ -10,8 +10,8 @@ const NEXT: &str = "
     ALTER TABLE users ADD COLUMN nickname text NOT NULL DEFAULT '';
     ALTER TABLE audit ADD COLUMN country text;
     CREATE INDEX users_nickname ON users (nickname);
-    INSERT INTO migrations VALUES (2, '\\x00');
-    UPDATE schema SET version = 2, oldest_compatible = 1";
+    INSERT INTO migrations VALUES (3, '\\x00');
+    UPDATE schema SET version = 3, oldest_compatible = 1";
 
 async fn sign_in(server: &Server, email: &str) -> String {
     let asked = json!({ "email": email });
@@ -48,10 +48,10 @@ async fn an_older_release_works_on_beside_a_newer_schema_and_starts_again() {
     let token = sign_in(&restarted, "ada@example.org").await;
     rename(&restarted, &token, "After").await;
     let check = database.run(&["migrate", "--check"]).await;
-    assert_eq!(check.succeeded().trim_end(), versions(2, 1, 1));
+    assert_eq!(check.succeeded().trim_end(), versions(3, 2, 1));
     // Nor does its `migrate` take anything back.
     let migrate = database.run(&["migrate"]).await;
-    assert_eq!(migrate.succeeded().trim_end(), versions(2, 1, 1));
+    assert_eq!(migrate.succeeded().trim_end(), versions(3, 2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +60,7 @@ async fn a_schema_that_needs_a_newer_release_is_refused_with_the_remedy() {
     database.run(&["migrate"]).await.succeeded();
     database.execute(NEXT).await;
     database
-        .execute("UPDATE schema SET oldest_compatible = 2")
+        .execute("UPDATE schema SET oldest_compatible = 3")
         .await;
     refused_with(&database, "start the newer release").await;
 }

@@ -48,6 +48,8 @@ const FILL: &str = "
     INSERT INTO follow_ups SELECT gen_random_uuid(), id, 'end_everything', created_at FROM users;
     INSERT INTO audit SELECT gen_random_uuid(), n, '', '', NULL, NULL, NULL, ''
         FROM generate_series(1, 20000) AS n;
+    INSERT INTO suppressed_addresses SELECT 'bounced-' || n || '@example.org', 'bounce', 'General', n
+        FROM generate_series(1, 20000) AS n;
     ANALYZE;
     SET plan_cache_mode = force_generic_plan";
 
@@ -96,6 +98,16 @@ async fn what_is_asked_of_large_tables_is_answered_from_indexes() {
             statements::SET_STATUS,
             format!("{id}, 1, '', '', '', NULL, '', '', {email}, ''"),
             "users_email",
+        ),
+        (
+            statements::SUPPRESSION,
+            "'bounced-7@example.org'".into(),
+            "suppressed_addresses_pkey",
+        ),
+        (
+            statements::UNSUPPRESS,
+            format!("{id}, 1, '', '', NULL, '', NULL, '', {email}"),
+            "suppressed_addresses_pkey",
         ),
     ] {
         let plan = plan(&client, statement, &values).await;

@@ -169,6 +169,35 @@ async fn without_keys_at_hand_the_row_has_no_pseudonym() {
     assert!(!folder.path().join("data/secret-key").exists());
 }
 
+#[tokio::test]
+async fn an_address_that_gets_no_mail_is_shown_and_let_go() {
+    let folder = Folder::new();
+    let server = folder.server(&[]).await;
+    let ada = "ada@example.org";
+    server.sign_up(ada).await;
+    let suppress =
+        "INSERT INTO suppressed_addresses VALUES ('ada@example.org', 'bounce', 'NoEmail', 1000000)";
+    let database = rusqlite::Connection::open(folder.database()).unwrap();
+    database.execute(suppress, []).unwrap();
+
+    let sign_in = json!({ "email": ada });
+    server.post("/api/auth/login", &sign_in).await.is(202);
+    server.log().says("mail suppressed").await;
+    let shown = folder.run(&["users", "show", ada], &[]).await;
+    let line = "suppressed  bounce NoEmail, since 1970-01-01T00:00:01Z";
+    assert!(shown.succeeded().contains(line), "{shown:?}");
+
+    let lifted = folder.run(&["users", "unsuppress", ada], &[]).await;
+    assert!(lifted.succeeded().contains("gets mail again"), "{lifted:?}");
+    let again = folder.run(&["users", "unsuppress", ada], &[]).await;
+    assert!(again.refused_in_lines(1).contains("is not suppressed"));
+    let shown = folder.run(&["users", "show", ada], &[]).await;
+    assert!(!shown.succeeded().contains("suppressed"), "{shown:?}");
+    let rows = audit_rows(&folder);
+    let whats: Vec<_> = rows.iter().map(|row| (&*row.what, row.has_user)).collect();
+    assert_eq!(whats, [("suppression lifted", true)]);
+}
+
 struct Row {
     what: String,
     has_user: bool,
@@ -194,7 +223,7 @@ fn audit_rows(folder: &Folder) -> Vec<Row> {
 #[tokio::test]
 async fn a_store_in_memory_cannot_be_looked_after() {
     let folder = Folder::new();
-    for verb in ["show", "deactivate", "activate", "forgive"] {
+    for verb in ["show", "deactivate", "activate", "unsuppress", "forgive"] {
         let settings = [("DATABASE_URL", "memory:")];
         let users = ["users", verb, "ada@example.org"];
         let ended = folder.run(&users, &settings).await;

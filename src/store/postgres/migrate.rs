@@ -17,7 +17,10 @@ use crate::store::schema::{Found, Migrations, Missing, Schema};
 /// Every migration, in order. Never edit one that was released: write the next, and so that a
 /// statement takes seconds on a large table, for longer would stop production ([`LIMITS`]).
 const MIGRATIONS: Migrations = Migrations {
-    texts: &[include_str!("../../../migrations/postgres/0001_init.sql")],
+    texts: &[
+        include_str!("../../../migrations/postgres/0001_init.sql"),
+        include_str!("../../../migrations/postgres/0002_suppressed_addresses.sql"),
+    ],
     oldest_compatible: 1,
     tables: "CREATE TABLE IF NOT EXISTS schema (
     one smallint PRIMARY KEY CHECK (one = 1),

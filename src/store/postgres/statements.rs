@@ -23,6 +23,20 @@ macro_rules! told_and_followed {
     };
 }
 
+/// The audit row ($1 to $8) of a change that is no account's, and whether there was one.
+macro_rules! told {
+    () => {
+        concat!(
+            "told AS (
+                 INSERT INTO audit (", audit!(), ")
+                 SELECT $1::uuid, $2::bigint, $3::text, $4::text, $5::uuid, $6::text, $7::inet, $8::text
+                 FROM changed
+             )
+             SELECT EXISTS (SELECT FROM changed)"
+        )
+    };
+}
+
 statements! {
     /// The account at an address, and whether it is one: where there is none, nobody's row is made
     /// and carried instead, so that it costs as much.
@@ -91,6 +105,22 @@ statements! {
 
     /// Strikes out a follow-up.
     FOLLOW_UP_DONE = "DELETE FROM follow_ups WHERE id = $1::uuid";
+
+    /// Notes that an address gets no mail, with its audit row, unless that is noted; and says whether.
+    SUPPRESS =
+        "WITH changed AS (
+             INSERT INTO suppressed_addresses (email, reason, detail, at)
+             VALUES ($9::text, $10::text, $11::text, $12::bigint) ON CONFLICT DO NOTHING RETURNING email
+         ), ", told!();
+
+    /// Why an address gets no mail.
+    SUPPRESSION = "SELECT reason, detail, at FROM suppressed_addresses WHERE email = $1::text";
+
+    /// Lets an address have mail again, with its audit row; and says whether it had none.
+    UNSUPPRESS =
+        "WITH changed AS (
+             DELETE FROM suppressed_addresses WHERE email = $9::text RETURNING email
+         ), ", told!();
 
     /// Appends rows, given as columns, to the audit trail.
     AUDIT =

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Postgres, statements};
 use crate::model::email_address::EmailAddress;
 use crate::model::language::Language;
+use crate::model::suppression::{Reason, Suppression};
 use crate::model::user::{
     FollowUp, FollowUpTask, Gender, PasswordHash, Profile, ProfileChange, Status, User, UserId,
 };
@@ -141,6 +142,65 @@ impl Users for Postgres {
             .map(drop)
     }
 
+    async fn suppress(
+        &self,
+        email: &EmailAddress,
+        because: &Suppression,
+        audit: &AuditRow,
+    ) -> Result<bool, Error> {
+        let rows = self
+            .primary
+            .query(
+                statements::SUPPRESS,
+                &[
+                    &audit.id,
+                    &audit.at.as_microsecond(),
+                    &audit.event,
+                    &audit.outcome,
+                    &audit.user.map(|id| id.0),
+                    &audit.subject,
+                    &audit.client,
+                    &audit.request_id,
+                    &email.normal(),
+                    &because.reason.as_str(),
+                    &because.detail,
+                    &because.at.as_microsecond(),
+                ],
+            )
+            .await?;
+        only(&rows, |row| row.try_get(0))
+    }
+
+    async fn suppression(&self, email: &EmailAddress) -> Result<Option<Suppression>, Error> {
+        let rows = self
+            .primary
+            .read(statements::SUPPRESSION, &[&email.normal()])
+            .await?;
+        let found = rows.first().map(suppression).transpose();
+        found.map_err(unreadable)
+    }
+
+    async fn unsuppress(&self, email: &EmailAddress, audit: &AuditRow) -> Result<bool, Error> {
+        let rows = self
+            .primary
+            .query(
+                statements::UNSUPPRESS,
+                &[
+                    &audit.id,
+                    &audit.at.as_microsecond(),
+                    &audit.event,
+                    &audit.outcome,
+                    &audit.user.map(|id| id.0),
+                    &audit.subject,
+                    &audit.client,
+                    &audit.request_id,
+                    &email.normal(),
+                ],
+            )
+            .await?;
+        only(&rows, |row| row.try_get(0))
+    }
+
     async fn audit(&self, rows: &[AuditRow]) -> Result<(), Error> {
         fn column<'a, T>(rows: &'a [AuditRow], value: impl Fn(&'a AuditRow) -> T) -> Vec<T> {
             rows.iter().map(value).collect()
@@ -265,6 +325,15 @@ fn found(rows: &[Row]) -> Result<Option<User>, Error> {
     let (user, is_there): (User, bool) =
         only(rows, |row| Ok((read_user(row)?, row.try_get("is_there")?)))?;
     Ok(is_there.then_some(user))
+}
+
+fn suppression(row: &Row) -> Result<Suppression, tokio_postgres::Error> {
+    Ok(Suppression {
+        // A reason of a newer release is one all the same.
+        reason: Reason::parse(row.try_get(0)?).unwrap_or(Reason::Bounce),
+        detail: row.try_get(1)?,
+        at: instant(row.try_get(2)?),
+    })
 }
 
 fn user(row: &Row) -> Result<User, Error> {

@@ -8,7 +8,10 @@ use crate::store::schema::{Found, Migrations, Missing, Schema};
 
 /// Every migration, in order. Never edit one that was released: write the next.
 const MIGRATIONS: Migrations = Migrations {
-    texts: &[include_str!("../../../migrations/sqlite/0001_init.sql")],
+    texts: &[
+        include_str!("../../../migrations/sqlite/0001_init.sql"),
+        include_str!("../../../migrations/sqlite/0002_suppressed_addresses.sql"),
+    ],
     oldest_compatible: 1,
     tables:
         "CREATE TABLE IF NOT EXISTS schema (

@@ -41,6 +41,17 @@ statements! {
     /// Strikes one out.
     FOLLOW_UP_DONE = "DELETE FROM follow_ups WHERE id = ?1";
 
+    /// Notes that an address gets no mail, unless that is noted.
+    SUPPRESS =
+        "INSERT INTO suppressed_addresses (email, reason, detail, at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (email) DO NOTHING";
+
+    /// Why an address gets no mail.
+    SUPPRESSION = "SELECT reason, detail, at FROM suppressed_addresses WHERE email = ?1";
+
+    /// Lets an address have mail again.
+    UNSUPPRESS = "DELETE FROM suppressed_addresses WHERE email = ?1";
+
     /// Appends a row to the audit trail, unless it is there.
     AUDIT =
         "INSERT INTO audit (", audit!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Sqlite, instant, statements};
 use crate::model::email_address::EmailAddress;
 use crate::model::language::Language;
+use crate::model::suppression::{Reason, Suppression};
 use crate::model::user::{
     FollowUp, FollowUpTask, Gender, PasswordHash, Profile, ProfileChange, Status, User, UserId,
 };
@@ -97,6 +98,45 @@ impl Users for Sqlite {
             .run(move |c| c.prepare_cached(delete)?.execute([id.as_bytes()]))
             .await
             .map(drop)
+    }
+
+    async fn suppress(
+        &self,
+        email: &EmailAddress,
+        because: &Suppression,
+        audit: &AuditRow,
+    ) -> Result<bool, Error> {
+        let (email, because, audit) = (email.clone(), because.clone(), audit.clone());
+        self.writer
+            .run(move |c| {
+                let written = c.prepare_cached(statements::SUPPRESS)?.execute((
+                    email.normal(),
+                    because.reason.as_str(),
+                    &because.detail,
+                    because.at.as_microsecond(),
+                ))?;
+                told(c, written, &audit)
+            })
+            .await
+    }
+
+    async fn suppression(&self, email: &EmailAddress) -> Result<Option<Suppression>, Error> {
+        self.read(|c| {
+            c.prepare_cached(statements::SUPPRESSION)?
+                .query_row([email.normal()], suppression)
+                .optional()
+        })
+    }
+
+    async fn unsuppress(&self, email: &EmailAddress, audit: &AuditRow) -> Result<bool, Error> {
+        let (email, audit) = (email.clone(), audit.clone());
+        self.writer
+            .run(move |c| {
+                let unsuppress = c.prepare_cached(statements::UNSUPPRESS);
+                let erased = unsuppress?.execute([email.normal()])?;
+                told(c, erased, &audit)
+            })
+            .await
     }
 
     async fn audit(&self, rows: &[AuditRow]) -> Result<(), Error> {
@@ -238,6 +278,23 @@ fn follow_ups(c: &Connection, before: Timestamp) -> rusqlite::Result<Vec<FollowU
         }
     }
     Ok(found)
+}
+
+fn suppression(row: &Row<'_>) -> rusqlite::Result<Suppression> {
+    Ok(Suppression {
+        // A reason of a newer release is one all the same.
+        reason: Reason::parse(&row.get::<_, String>(0)?).unwrap_or(Reason::Bounce),
+        detail: row.get(1)?,
+        at: instant(row.get(2)?),
+    })
+}
+
+/// Writes the audit row of what changed, if anything did.
+fn told(c: &Connection, changed: usize, audit: &AuditRow) -> rusqlite::Result<bool> {
+    if changed > 0 {
+        append(c, audit)?;
+    }
+    Ok(changed > 0)
 }
 
 fn append(c: &Connection, row: &AuditRow) -> rusqlite::Result<()> {

@@ -16,8 +16,9 @@ use uuid::Uuid;
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Steps that workers take in their own time: no answer waits for them.
-const OF_WORKERS: [&str; 11] = [
+const OF_WORKERS: [&str; 12] = [
     "users.audit",
+    "users.suppression",
     "users.follow_ups",
     "users.erase",
     "users.check",
@@ -189,6 +190,16 @@ impl Steps {
             .await;
         let ledger = self.ledger.borrow();
         ledger.audited.iter().rfind(is_it).cloned().unwrap()
+    }
+
+    /// How many rows of an event the audit trail has.
+    pub fn count_audited(&self, event: &str) -> usize {
+        let ledger = self.ledger.borrow();
+        ledger
+            .audited
+            .iter()
+            .filter(|row| row.event == event)
+            .count()
     }
 
     /// Waits until no letter is in hand: what has not arrived by then was never sent.

@@ -12,6 +12,7 @@ use aidlc_auth::model::email_address::EmailAddress;
 use aidlc_auth::model::outbox::DueLetter;
 use aidlc_auth::model::password::Password;
 use aidlc_auth::model::session::{Digest, Session, Snapshot};
+use aidlc_auth::model::suppression::Suppression;
 use aidlc_auth::model::user::{FollowUp, ProfileChange, Status, User, UserId};
 use aidlc_auth::store::{
     Admitted, AuditRow, Challenges, Created, End, Error, Found, NewSession, Open, Opened, Redeemed,
@@ -142,6 +143,30 @@ impl Users for Counted<dyn Users> {
         self.steps
             .take("users.follow_up_done", self.inner.follow_up_done(id))
             .await
+    }
+
+    async fn suppress(
+        &self,
+        email: &EmailAddress,
+        because: &Suppression,
+        audit: &AuditRow,
+    ) -> Result<bool, Error> {
+        let noted = self.inner.suppress(email, because, audit);
+        let is_new = self.steps.take("users.suppress", noted).await?;
+        if is_new {
+            self.steps.audit(std::slice::from_ref(audit));
+        }
+        Ok(is_new)
+    }
+
+    async fn suppression(&self, email: &EmailAddress) -> Result<Option<Suppression>, Error> {
+        let found = self.inner.suppression(email);
+        self.steps.take("users.suppression", found).await
+    }
+
+    async fn unsuppress(&self, email: &EmailAddress, audit: &AuditRow) -> Result<bool, Error> {
+        let lifted = self.inner.unsuppress(email, audit);
+        self.steps.take("users.unsuppress", lifted).await
     }
 
     async fn audit(&self, rows: &[AuditRow]) -> Result<(), Error> {
