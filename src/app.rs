@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::hashing::Hasher;
 use crate::health::LastLook;
 use crate::http::request::Caller;
-use crate::mail::{Mailbox, Transport};
+use crate::mail::{Mailbox, Notices, Transport};
 use crate::model::challenge::CodeRules;
 use crate::model::email_address::EmailAddress;
 use crate::model::limit::{Budget, Rate};
@@ -42,6 +42,8 @@ pub struct App {
     pub hasher: Hasher,
     /// How mail leaves.
     pub transport: Arc<dyn Transport>,
+    /// Who reports what became of it, if anyone does.
+    pub notices: Option<Arc<dyn Notices>>,
     /// Who the mail is from.
     pub from: Mailbox,
     /// Where security events are reported.
@@ -69,7 +71,7 @@ impl App {
         config: Config,
         stores: Stores,
         keys: Keys,
-        transport: Arc<dyn Transport>,
+        (transport, notices): (Arc<dyn Transport>, Option<Arc<dyn Notices>>),
         clock: Arc<dyn Clock>,
     ) -> Result<(Arc<Self>, Queues), String> {
         let hasher = Hasher::start(config.passwords.threads(), config.passwords.queue)
@@ -86,6 +88,7 @@ impl App {
             keys,
             hasher,
             transport,
+            notices,
             from,
             audit,
             last_look: LastLook::default(),

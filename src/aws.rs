@@ -28,6 +28,7 @@ mod answer;
 mod http;
 mod identity;
 pub mod secret;
+pub mod sns;
 
 use crate::clock::Clock;
 use crate::entropy;

@@ -50,6 +50,8 @@ pub enum Error {
     NoSuchSession,
     /// A cookie must not be used from where this call came from.
     OriginRefused,
+    /// What was reported about mail is not the mail service's own word.
+    NotificationRefused,
     /// More work waits than can be done soon.
     Busy,
     /// A store or the mail is away. What we were doing.
@@ -112,6 +114,7 @@ impl Error {
             Error::SessionRequired => "session_required",
             Error::NoSuchSession => "session_not_found",
             Error::OriginRefused => "origin_refused",
+            Error::NotificationRefused => "notification_refused",
             Error::Busy => "busy",
             Error::Unavailable(_) => "unavailable",
             Error::KeyUnknown | Error::HandleKeyUnknown => "key_unknown",
@@ -139,6 +142,7 @@ impl Error {
             Error::SessionRequired => words.session_required,
             Error::NoSuchSession => words.session_not_found,
             Error::OriginRefused => words.origin_refused,
+            Error::NotificationRefused => words.notification_refused,
             Error::Busy => words.busy,
             Error::Unavailable(_) | Error::KeyUnknown | Error::HandleKeyUnknown => {
                 words.unavailable

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::{auth, health, profile};
+use crate::{auth, health, notifications, profile};
 use deadline::BodyRead;
 use headers::PublicIsHttps;
 use request_id::Naming;
@@ -50,6 +50,11 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::all))
 }
 
+/// What only a service has that SES reports to.
+fn reports() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(notifications::post))
+}
+
 /// The routes in their frame.
 pub fn router(app: &Arc<App>) -> Router {
     let naming = Naming {
@@ -58,6 +63,9 @@ pub fn router(app: &Arc<App>) -> Router {
     };
     let is_https = PublicIsHttps(app.config.http.public_url.is_https());
     let mut router: Router<Arc<App>> = routes().into();
+    if app.notices.is_some() {
+        router = router.merge(Router::from(reports()));
+    }
     if app.config.http.docs_enabled {
         router = router.merge(docs::routes());
     }
@@ -98,7 +106,7 @@ pub fn router(app: &Arc<App>) -> Router {
 
 /// The description of all routes: what `/openapi.json` serves and `api/openapi.json` keeps.
 pub fn description() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    routes().merge(reports()).into_openapi()
 }
 
 /// Middleware: every story is answered in time, and one that changes something runs to its end even

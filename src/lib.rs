@@ -20,6 +20,7 @@ pub mod http;
 pub mod mail;
 pub mod messages;
 pub mod model;
+pub mod notifications;
 pub mod profile;
 pub mod secret;
 pub mod store;

@@ -23,7 +23,9 @@ pub use lettre::message::{Mailbox, Message};
 
 use crate::config::{self, MailTransport};
 use crate::model::device::Device;
+use crate::model::email_address::EmailAddress;
 use crate::model::language::Language;
+use crate::model::suppression::Suppression;
 use simulation::Simulation;
 use smtp::{Smtp, SmtpUrl};
 
@@ -62,6 +64,22 @@ fn ses(settings: &config::Mail) -> Result<Arc<dyn Transport>, String> {
 #[cfg(not(feature = "aws"))]
 fn ses(_: &config::Mail) -> Result<Arc<dyn Transport>, String> {
     Err("MAIL_TRANSPORT=ses needs the feature `aws`, which this program was built without".into())
+}
+
+/// Where the mail service reports what became of mails, if the settings name a place.
+#[cfg(feature = "aws")]
+pub fn notices(settings: &config::Mail) -> Result<Option<Arc<dyn Notices>>, String> {
+    use crate::aws::sns::Topic;
+
+    let topic = settings.ses_topic_arn.as_deref().map(Topic::new);
+    let notices = topic.transpose()?.map(ses::notices::TopicNotices::of);
+    Ok(notices.map(|notices| Arc::new(notices) as _))
+}
+
+/// The settings refuse to name one.
+#[cfg(not(feature = "aws"))]
+pub fn notices(_: &config::Mail) -> Result<Option<Arc<dyn Notices>>, String> {
+    Ok(None)
 }
 
 /// A letter to one person, before it is put into words.
@@ -125,6 +143,38 @@ pub trait Transport: Send + Sync {
 
     /// The name in the settings, logs and `/health`.
     fn name(&self) -> &'static str;
+}
+
+/// What becomes of mails that left, as the mail service reports it.
+#[async_trait]
+pub trait Notices: Send + Sync {
+    /// Takes what was posted to us, if it is the mail service's own word.
+    async fn take(&self, posted: &[u8], now: Timestamp) -> Result<Notice, NotTaken>;
+}
+
+/// What follows from a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// These addresses get no mail any more.
+    Suppress {
+        /// Whose.
+        addresses: Vec<EmailAddress>,
+        /// Why.
+        because: Suppression,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+/// Why a report was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotTaken {
+    /// It is no JSON.
+    NotJson,
+    /// It is not the mail service's word; the log says why.
+    Refused,
+    /// That cannot be told now: it should be posted again.
+    Unavailable(String),
 }
 
 /// Why a mail did not leave. The sentences name no address and no code, so they can be logged.

@@ -31,14 +31,21 @@ async fn service(config: Config) -> Result<()> {
         store::open(&config.stores, Use::Serve, rules(&config)).map_err(|why| anyhow!(why))?;
     let (keys, keys_from) = keys::to_serve(&config)?;
     let transport = mail::transport(&config.mail).map_err(|why| anyhow!(why))?;
+    let notices = mail::notices(&config.mail).map_err(|why| anyhow!(why))?;
     let limits = limits(&config);
     let listener = serve::bind(&config.http.host, config.http.port)
         .await
         .map_err(|why| anyhow!(why))?;
     let address = listener.local_addr()?;
     let drain_delay = config.http.drain_delay;
-    let (app, queues) = App::new(config, stores, keys, transport, Arc::new(SystemClock))
-        .map_err(|why| anyhow!(why))?;
+    let (app, queues) = App::new(
+        config,
+        stores,
+        keys,
+        (transport, notices),
+        Arc::new(SystemClock),
+    )
+    .map_err(|why| anyhow!(why))?;
     if app.config.stores.are_embedded() {
         // Nobody else will mend it: say so and end.
         let prepared = prepare::once(&app).await;

@@ -37,6 +37,18 @@ problems! {
         "500" "Our fault: `internal`." [Error::Internal(String::new())],
         "503" "A store is away (`unavailable`, `key_unknown`) or there is too much to do (`busy`)."
             [Error::Unavailable(String::new()), Error::KeyUnknown, Error::Busy];
+    /// What a body can be refused for that need not be declared as anything.
+    RawBodyProblems:
+        "400" "The body is no JSON: `malformed_json`." [Error::NotJson],
+        "408" "The body did not arrive in time: `body_too_slow`." [Error::TooSlow],
+        "413" "The body is larger than 64 KiB: `body_too_large`." [Error::TooLarge],
+        "500" "Our fault: `internal`." [Error::Internal(String::new())],
+        "503" "A store or SNS is away: `unavailable`." [Error::Unavailable(String::new())];
+    /// A message that is not the mail service's.
+    NotificationProblems:
+        "403" "It is not of the topic in `SES_TOPIC_ARN`, or SNS did not sign it: `notification_refused`."
+            [Error::NotificationRefused],
+        "404" "`SES_TOPIC_ARN` is not set: `not_found`." [Error::NotFound];
     /// What calls without a body can end in.
     Outages:
         "500" "Our fault: `internal`." [Error::Internal(String::new())],

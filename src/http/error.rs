@@ -140,7 +140,7 @@ fn status(error: &Error) -> StatusCode {
     match error {
         Error::NotJson | Error::CodeRefused | Error::CodeWrong { .. } => StatusCode::BAD_REQUEST,
         Error::CredentialsRefused | Error::SessionRequired => StatusCode::UNAUTHORIZED,
-        Error::OriginRefused => StatusCode::FORBIDDEN,
+        Error::OriginRefused | Error::NotificationRefused => StatusCode::FORBIDDEN,
         Error::NotFound | Error::NoSuchSession => StatusCode::NOT_FOUND,
         Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -189,7 +189,9 @@ fn log(app: &App, error: &Error) {
         Error::Busy => {
             tracing::warn!("a request was refused: the queue for password hashes is full")
         }
-        Error::TooManyGuesses { .. } | Error::TooManyRequests { .. } => {
+        Error::TooManyGuesses { .. }
+        | Error::TooManyRequests { .. }
+        | Error::NotificationRefused => {
             app.audit.count_refusal(error.code());
         }
         _ => tracing::debug!(code = error.code(), "a request was refused"),

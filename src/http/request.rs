@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -74,16 +75,13 @@ pub fn language_of(wanted: Option<&HeaderValue>) -> Language {
     Language::from_accept_language(wanted.unwrap_or_default())
 }
 
-/// A JSON body: read whole, in time, and into its shape; or an answer with all that is wrong.
-pub struct Json<T>(pub T);
+/// A body as it came, whatever it is declared as: read whole, and in time.
+pub struct Raw(pub Bytes);
 
-impl<T: FromForm> FromRequest<Arc<App>> for Json<T> {
+impl FromRequest<Arc<App>> for Raw {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
-        if !is_json(request.headers()) {
-            return Err(Error::NotDeclaredJson);
-        }
         let read = request.extensions().get::<BodyRead>().cloned();
         let reading = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
         let body = tokio::time::timeout(app.config.http.body_timeout, reading)
@@ -100,6 +98,21 @@ impl<T: FromForm> FromRequest<Arc<App>> for Json<T> {
         if let Some(read) = read {
             read.done();
         }
+        Ok(Self(body))
+    }
+}
+
+/// A JSON body: read whole, in time, and into its shape; or an answer with all that is wrong.
+pub struct Json<T>(pub T);
+
+impl<T: FromForm> FromRequest<Arc<App>> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        if !is_json(request.headers()) {
+            return Err(Error::NotDeclaredJson);
+        }
+        let Raw(body) = Raw::from_request(request, app).await?;
         let this_year = app.now().to_zoned(TimeZone::UTC).year();
         let context = Context {
             passwords: app.password_rules(),

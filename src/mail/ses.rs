@@ -2,6 +2,7 @@
 //!
 //! Credentials, time-outs and further attempts are `aws.rs`; what a refusal means is `refusal.rs`.
 
+pub mod notices;
 mod refusal;
 
 use std::sync::{Arc, Mutex, PoisonError};

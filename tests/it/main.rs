@@ -9,6 +9,8 @@ mod equality;
 mod health;
 mod journeys;
 mod keep_audit;
+#[cfg(feature = "aws")]
+mod notifications;
 mod openapi;
 mod problems;
 mod profile;

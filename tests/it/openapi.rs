@@ -47,6 +47,7 @@ fn every_route_has_a_file_of_tests() {
         let path = path.trim_start_matches("/api/").trim_start_matches('/');
         // What follows the story's name is not its own: `sessions/{id}`, `health/live`.
         let story = match path.split_once('/') {
+            Some(("mail", rest)) => rest.to_owned(),
             Some(("auth", rest)) => format!("auth/{}", rest.split('/').next().unwrap()),
             Some((first, _)) => first.to_owned(),
             None => path.to_owned(),

@@ -1,12 +1,16 @@
 //! Everything that can be refused: each code over HTTP, in both languages, in one shape.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aidlc_auth::error::{Error, Why};
+use aidlc_auth::mail::{NotTaken, Notice, Notices};
 use aidlc_auth::messages::Messages;
 use aidlc_auth::model::language::Language;
 use aidlc_auth::store;
+use async_trait::async_trait;
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -41,6 +45,7 @@ fn every_error() -> Vec<Error> {
         Error::SessionRequired,
         Error::NoSuchSession,
         Error::OriginRefused,
+        Error::NotificationRefused,
         Error::Busy,
         Error::Unavailable(String::new()),
         Error::KeyUnknown,
@@ -54,7 +59,8 @@ fn every_error() -> Vec<Error> {
             Error::CodeRefused | Error::CodeWrong { .. } | Error::CodeGone => {}
             Error::TooManyGuesses { .. } | Error::TooManyRequests { .. } => {}
             Error::CredentialsRefused | Error::SessionRequired | Error::NoSuchSession => {}
-            Error::OriginRefused | Error::Busy | Error::Unavailable(_) => {}
+            Error::OriginRefused | Error::NotificationRefused => {}
+            Error::Busy | Error::Unavailable(_) => {}
             Error::KeyUnknown | Error::HandleKeyUnknown | Error::Internal(_) => {}
         }
     }
@@ -106,7 +112,20 @@ async fn every_refusal(language: &str) -> Vec<(Answer, Error)> {
         .get("/api/auth/session")
         .header("cookie", "aidlc_session=x");
     seen.push((cookie.speaking(language).await, Error::OriginRefused));
+    let world = World::told_by(Arc::new(Unbelieving), &[]).await;
+    let forged = world.post("/api/mail/notifications", json!({}));
+    seen.push((forged.speaking(language).await, Error::NotificationRefused));
     seen
+}
+
+/// Takes nothing for the mail service's own word.
+struct Unbelieving;
+
+#[async_trait]
+impl Notices for Unbelieving {
+    async fn take(&self, _: &[u8], _: Timestamp) -> Result<Notice, NotTaken> {
+        Err(NotTaken::Refused)
+    }
 }
 
 async fn of_bodies(language: &str) -> Vec<(Answer, Error)> {

@@ -6,4 +6,6 @@ pub mod inbox;
 pub mod smtp_server;
 pub mod steps;
 pub mod stores;
+#[cfg(feature = "aws")]
+pub mod topic;
 pub mod world;

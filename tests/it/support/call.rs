@@ -103,6 +103,13 @@ impl Call {
         call.answer(request).await
     }
 
+    /// Sends bytes as they are, declared as SNS declares its JSON.
+    pub async fn send_text(self, text: impl Into<reqwest::Body>) -> Answer {
+        let call = self.header("content-type", "text/plain; charset=UTF-8");
+        let request = call.request().body(text);
+        call.answer(request).await
+    }
+
     fn request(&self) -> reqwest::RequestBuilder {
         let url = format!("http://{}{}", self.address, self.path);
         let mut request = self.client.request(self.method.clone(), url);

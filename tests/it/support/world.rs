@@ -11,6 +11,7 @@ use aidlc_auth::config::Config;
 use aidlc_auth::entropy;
 use aidlc_auth::http;
 use aidlc_auth::http::serve::{Drain, Limits, serve, shutdown};
+use aidlc_auth::mail::Notices;
 use aidlc_auth::model::email_address::EmailAddress;
 use aidlc_auth::model::user::{Status, User};
 use aidlc_auth::secret::Keys;
@@ -97,6 +98,8 @@ struct Surroundings {
     inbox: Arc<Inbox>,
     /// Whether a letter pauses before it is begun.
     pauses: bool,
+    /// Who reports what became of mails.
+    notices: Option<Arc<dyn Notices>>,
 }
 
 impl World {
@@ -124,7 +127,14 @@ impl World {
     /// At a place of the test's choice.
     pub async fn at(place: Place) -> Self {
         let config = config(&place, &[]);
-        Self::begin(place, config, false).await
+        Self::begin(place, config, false, None).await
+    }
+
+    /// With somebody who reports what became of mails.
+    pub async fn told_by(notices: Arc<dyn Notices>, settings: &[(&str, &str)]) -> Self {
+        let place = Place::on(Backend::chosen().unwrap_or(Backend::Memory));
+        let config = config(&place, settings);
+        Self::begin(place, config, false, Some(notices)).await
     }
 
     /// On the embedded store, or on the servers that the run is about.
@@ -138,10 +148,15 @@ impl World {
         change(&mut config);
         // Elsewhere the clock leaps before a pause is over.
         let pauses = embedded == Backend::File;
-        Self::begin(place, config, pauses).await
+        Self::begin(place, config, pauses, None).await
     }
 
-    async fn begin(place: Place, config: Config, pauses: bool) -> Self {
+    async fn begin(
+        place: Place,
+        config: Config,
+        pauses: bool,
+        notices: Option<Arc<dyn Notices>>,
+    ) -> Self {
         let stores = place.open(&config, rules(&config)).await;
         place.keep_accounts(&*stores.users).await;
         let surroundings = Surroundings {
@@ -150,6 +165,7 @@ impl World {
             clock: TestClock::new(),
             inbox: Arc::default(),
             pauses,
+            notices,
         };
         Self::start(config, surroundings).await
     }
@@ -167,6 +183,7 @@ impl World {
             clock: self.clock.clone(),
             inbox: Arc::clone(&self.inbox),
             pauses: false,
+            notices: None,
         };
         Self::start(config, surroundings).await
     }
@@ -178,14 +195,14 @@ impl World {
             clock,
             inbox,
             pauses,
+            notices,
         } = around;
         let steps = Arc::<Steps>::default();
         let keys = config.secret_keys.iter();
         let keys = Keys::new(keys.map(|key| (key.id.as_str(), key.bytes.expose_secret())));
         let counted = counted(&stores, &steps, &clock);
-        let transport = Arc::clone(&inbox) as _;
-        let (app, queues) =
-            App::new(config, counted, keys, transport, Arc::new(clock.clone())).unwrap();
+        let mail = (Arc::clone(&inbox) as _, notices);
+        let (app, queues) = App::new(config, counted, keys, mail, Arc::new(clock.clone())).unwrap();
         let workers = Workers::start(&app, queues, pauses);
         app.prepared().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
