@@ -163,7 +163,7 @@ async fn tables_missing() {
     let server = Postgres::start();
     let patient = Patient::on_postgres(server.database().await).with("MIGRATE_AT_START", "false");
     patient
-        .fails("tables_missing", "schema 0, this release has 1")
+        .fails("tables_missing", "schema 0, this release has")
         .await;
     let about_to = Patient::on_postgres(server.database().await);
     about_to
@@ -172,7 +172,7 @@ async fn tables_missing() {
 
     patient.run(&["migrate"]).await.succeeded();
     let diagnosis = patient.sees_the_doctor().await;
-    diagnosis.says("tables_missing", "ok", "schema 1, this release has 1");
+    diagnosis.says("tables_missing", "ok", "this release has");
     diagnosis.ended.succeeded();
 }
 
