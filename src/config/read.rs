@@ -319,6 +319,7 @@ impl Logs {
 }
 
 #[cfg(test)]
+#[cfg(feature = "aws")]
 mod tests {
     use crate::config::{Config, MailTransport, Problem};
 

@@ -33,7 +33,11 @@ impl Task {
     }
 
     async fn server(&self) -> Server {
-        let settings = [
+        self.server_with(&[]).await
+    }
+
+    async fn server_with(&self, more: &[(&str, &str)]) -> Server {
+        let mut settings = vec![
             ("MAIL_TRANSPORT", "ses"),
             ("MAIL_FROM", "Example <no-reply@example.org>"),
             ("AWS_DEFAULT_REGION", "ap-northeast-2"),
@@ -44,6 +48,7 @@ impl Task {
             ("RESEND_AFTER_SECONDS", "0"),
             ("LOG_LEVEL", "trace"),
         ];
+        settings.extend(more);
         self.folder.server(&settings).await
     }
 }
@@ -120,4 +125,26 @@ async fn the_start_says_how_the_account_stands() {
     let server = task.server().await;
     let said = server.log().says("mails cannot leave yet").await;
     assert!(said.contains("shut this account down"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_opens_the_path_for_its_reports() {
+    let path = "/api/mail/notifications";
+    let task = Task::new(60).await;
+    let server = task.server().await;
+    server.post(path, &json!({})).await.is(404);
+
+    let arn = "arn:aws:sns:ap-northeast-2:123456789012:mail";
+    let task = Task::new(60).await;
+    let server = task.server_with(&[("SES_TOPIC_ARN", arn)]).await;
+    let refused = server.post(path, &json!({})).await.is(403);
+    assert_eq!(refused.text("code"), "notification_refused");
+    let said = server
+        .log()
+        .says("a notification about mail was refused")
+        .await;
+    assert!(
+        said.contains("lacks what SNS puts around a message"),
+        "{said}"
+    );
 }

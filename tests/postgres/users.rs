@@ -8,6 +8,7 @@ use std::time::Duration;
 use aidlc_auth::config::Database;
 use aidlc_auth::model::email_address::EmailAddress;
 use aidlc_auth::model::language::Language;
+use aidlc_auth::model::suppression::{Reason, Suppression};
 use aidlc_auth::model::user::{
     FollowUpTask, Gender, PasswordHash, Profile, ProfileChange, Status, User, UserId,
 };
@@ -170,6 +171,26 @@ async fn every_change_is_in_the_audit_trail_once() {
             .audit(&[audit(5, "again"), audit(6, "three")])
             .await
             .unwrap();
+        let bounce = Suppression {
+            reason: Reason::Bounce,
+            detail: "NoEmail".into(),
+            at: at(7),
+        };
+        let lifted = |n| AuditRow {
+            user: Some(ada.id),
+            ..audit(n, "lifted")
+        };
+        // The second time there is nothing to tell.
+        for (n, is_told) in [(7, true), (10, false)] {
+            let row = audit(n, "suppressed");
+            let suppressed = users.suppress(&ada.email, &bounce, &row);
+            assert_eq!(suppressed.await.unwrap(), is_told);
+        }
+        for (n, is_told) in [(8, true), (11, false)] {
+            let row = lifted(n);
+            let unsuppressed = users.unsuppress(&ada.email, &row);
+            assert_eq!(unsuppressed.await.unwrap(), is_told);
+        }
         let rows = "SELECT concat_ws(' ', at / 1000000 - 1800000000, event, outcome,
             coalesce(left(user_id::text, 2), '-'), subject, client, request_id) FROM audit ORDER BY at";
         let client = "s 2001:db8::1 r";
@@ -179,6 +200,8 @@ async fn every_change_is_in_the_audit_trail_once() {
             format!("4 account one - {client}"),
             format!("5 account two - {client}"),
             format!("6 account three - {client}"),
+            format!("7 account suppressed - {client}"),
+            format!("8 account lifted 01 {client}"),
             format!("101 account born - {client}"),
         ];
         assert_eq!(world.texts(rows).await, expected);
