@@ -10,6 +10,7 @@ import boto3
 
 from servers import RoleCredentials
 from task import Size
+from vpc import CREDENTIALS
 
 
 @dataclass
@@ -104,6 +105,7 @@ class Definition:
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": RoleCredentials.PATH,
             "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
             "AWS_REGION": self.account.region,
+            "ECS_CONTAINER_METADATA_URI_V4": f"http://{CREDENTIALS}/v4/boot",
             **self.plain(),
             **self.secret(),
         }

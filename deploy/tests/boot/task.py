@@ -160,7 +160,7 @@ def confined(config: dict, image: Image, name: str, size: Size) -> dict:
     period = 100_000
     linux["resources"] = {
         # 1024 units are one processor.
-        "cpu": {"quota": size.cpu * period // 1024, "period": period, "shares": size.cpu},
+        "cpu": {"quota": size.cpu * period // 1024, "period": period},
         "memory": {"limit": size.memory_mib << 20},
     }
     linux["cgroupsPath"] = f"/{CGROUP}/{name}"
