@@ -7,7 +7,9 @@ comes to the same end.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 
 from . import check, image, service, task
 from .deployment import Deployment
@@ -64,7 +66,11 @@ def preflight(deployment: Deployment) -> None:
 
     environment, aws, parameters = deployment.environment, deployment.aws, deployment.parameters
     how = {"language": deployment.language, "before_up": True, "templates": deployment.templates}
-    if look(environment, aws, parameters, **how):
+    with redirect_stdout(StringIO()) as told:
+        status = look(environment, aws, parameters, **how)
+    for line in told.getvalue().splitlines():
+        deployment.say(line)
+    if status:
         raise Stopped(
             "preflight found what would fail; mend it, or go on from a later step with --from",
             "preflight에서 실패할 원인을 찾았습니다. 고친 뒤 다시 실행하거나, --from으로 뒤의 단계부터 진행하십시오.",

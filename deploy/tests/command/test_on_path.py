@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from fake.account import CANARY, Account
-from world import HERE, PATIENCE
+from world import HERE
 
 DEPLOY = HERE.parents[1]
+# Processes are slow where many run.
+PATIENCE = ["--poll", "0", "--wait", "5"]
 
 
 @dataclass

@@ -78,7 +78,16 @@ def test_steps_are_skipped_by_name(world) -> None:
 
 def test_what_preflight_finds_stops_it(world, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(preflight, "run", lambda *args, **more: asked.append((args, more)) or 1, raising=False)
+
+    def look(*args, **more):
+        asked.append((args, more))
+        print("what was found")
+        return 1
+
+    monkeypatch.setattr(preflight, "run", look)
+    assert "# what was found\n" in world.run("up", "--image-tag", "t1", "--dry-run").out
+    asked.clear()
+    world.calls()
     done = world.run("up", "--image-tag", "t1")
     assert done.status == 1
     assert "preflight found what would fail" in done.err
