@@ -46,9 +46,9 @@ class Finding:
 def main(gate: str, *arguments: str) -> int:
     if gate == "cfn-lint":
         return cfn_lint()
+    look = {"checkov": checkov, "policies": policies}[gate]
     rendered = {environment: list(_rendered(environment)) for environment in ENVIRONMENTS}
-    found = checkov(rendered, *arguments) if gate == "checkov" else policies(rendered)
-    return _without_exceptions(gate, found)
+    return _without_exceptions(gate, look(rendered, *arguments))
 
 
 def cfn_lint() -> int:
