@@ -10,7 +10,7 @@ from .aws import AwsError
 from .deployment import CONTAINER, Deployment
 from .failures import Stopped
 
-# What operators search for most; docs/operating.md has them all, with what to do.
+# What operators search for most; docs/operating/README.md has them all, with what to do.
 PATTERNS = {
     "INFO: Application startup complete": ("started and ready", "서비스 시작 완료"),
     "✅ DB 연결 URL 생성": ("which database was chosen", "사용할 데이터베이스 확인"),

@@ -14,7 +14,7 @@ HEALTH_PATH = "/health/ready"
 
 # The first start of a task takes seconds even on a quarter of a processor; less than this is none to spare.
 GRACE_SECS_MIN = 30
-# Mails in hand get this long when the service stops (docs/operating.md, "Stopping").
+# Mails in hand get this long when the service stops (docs/operating/README.md, "Stopping").
 MAIL_DRAIN_SECS = 10
 # Every call is answered within this (docs/scaling.md).
 ANSWER_SECS = 10

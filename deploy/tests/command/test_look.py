@@ -76,7 +76,7 @@ def test_logs_are_followed_until_ctrl_c(is_up, monkeypatch) -> None:
 
 def test_the_words_worth_searching_for_are_those_of_the_guide(world) -> None:
     listed = world.run("logs", "--patterns", "--language", "ko").out
-    guide = (Path(__file__).parents[3] / "docs" / "operating.md").read_text("utf-8")
+    guide = (Path(__file__).parents[3] / "docs" / "operating" / "README.md").read_text("utf-8")
     for pattern, (_, korean) in PATTERNS.items():
         assert f"`{pattern}`" in guide
         assert pattern in listed and korean in listed
