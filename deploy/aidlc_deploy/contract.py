@@ -22,6 +22,7 @@ CONTAINER = APPLICATION
 GIVEN = {"ImageTag": "1", "RunningTaskDefinition": "arn:aws:ecs:::task-definition/family:1"}
 
 SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|private_?key", re.IGNORECASE)
+SECRET_PROPERTY = re.compile(r"(Master)?(User)?Password|AuthToken|SecretString")
 SECRET_VALUE = re.compile(
     r"://[^/\s:@]*:[^/\s@]+@"  # a user's password in a URL
     r"|AKIA[0-9A-Z]{16}"  # an access key of AWS
@@ -91,7 +92,7 @@ def declarations(templates: Sequence[Template], _: Mapping[str, Parameters]) -> 
         used = set(_names_used(template.document))
         for name, declared in template.parameters.items():
             if "Default" in declared:
-                yield Breach("parameter-default", template.file, f"{name} has a default; its values belong into params/")
+                yield Breach("parameter-default", template.file, f"{name} has a default; values belong into params/")
             if SECRET_NAME.search(name) or declared.get("NoEcho"):
                 yield Breach("parameter-secret", template.file, f"{name}: a secret is never a parameter")
             if name not in used:
@@ -136,13 +137,13 @@ def secrets(templates: Sequence[Template], parameters: Mapping[str, Parameters])
         for text in _texts(template.document):
             if SECRET_VALUE.search(text):
                 yield Breach("plain-secret", template.file, "a value holds a password or key; it is not repeated here")
-        for resource, key, value in _properties(template, re.compile(r"(Master)?(User)?Password|AuthToken|SecretString")):
+        for resource, key, value in _properties(template, SECRET_PROPERTY):
             if "{{resolve:secretsmanager:" not in text_of(value):
                 yield Breach("plain-secret", template.file, f"{resource}: {key} is not taken from Secrets Manager")
     for given in parameters.values():
         for name, value in given.values.items():
             if SECRET_VALUE.search(value):
-                yield Breach("plain-secret", given.path.name, f"{name} holds a password or key; it is not repeated here")
+                yield Breach("plain-secret", given.path.name, f"{name} holds a password or key, not repeated here")
 
 
 def ports(templates: Sequence[Template], _: Mapping[str, Parameters]) -> Iterator[Breach]:
@@ -161,8 +162,9 @@ def ports(templates: Sequence[Template], _: Mapping[str, Parameters]) -> Iterato
         for name, service in template.of_type("AWS::ECS::Service").items():
             for balancer in service["Properties"].get("LoadBalancers", []):
                 found.append((f"{name}: LoadBalancers", balancer.get("ContainerPort")))
-                if balancer.get("ContainerName") != CONTAINER:
-                    yield Breach("names", template.file, f"{name}: the container is {CONTAINER}, not {balancer.get('ContainerName')}")
+                other = balancer.get("ContainerName")
+                if other != CONTAINER:
+                    yield Breach("names", template.file, f"{name}: the container is {CONTAINER}, not {other}")
         found += _between_alb_and_tasks(template)
         for where, port in found:
             if str(port) not in (str(PORT), "traffic-port"):
@@ -247,7 +249,8 @@ def _imports_in_environments(templates: Sequence[Template], parameters: Mapping[
             for name in rendered.imports():
                 generic = name.replace(f"{environment}-", "${Environment}-", 1)
                 if generic in everywhere and name not in exported and _comes_before(templates, generic, template):
-                    yield Breach("import-conditional", template.file, f"{name} is imported and, by its condition, not exported")
+                    text = f"{name} is imported and, by its condition, not exported"
+                    yield Breach("import-conditional", template.file, text)
             exported |= set(rendered.exports().values())
 
 
@@ -257,16 +260,16 @@ def _comes_before(templates: Sequence[Template], export: str, template: Template
 
 def _imports_that_change(templates: Sequence[Template]) -> Iterator[Breach]:
     """An export in use cannot change, so what changes with every release must not be imported."""
-    changing = {
-        template.exports()[output]: template.file
-        for template in templates
-        for output, written in template.outputs.items()
-        if written.get("Export") and written.get("Value", {}) in [{"Ref": name} for name in template.of_type("AWS::ECS::TaskDefinition")]
-    }
+    changing = set()
+    for template in templates:
+        revisions = [{"Ref": name} for name in template.of_type("AWS::ECS::TaskDefinition")]
+        changing |= {
+            export for output, export in template.exports().items() if template.outputs[output]["Value"] in revisions
+        }
     for template in templates:
         for name in template.imports():
             if name in changing:
-                yield Breach("import-of-change", template.file, f"{name} changes with every release and could not, were it imported")
+                yield Breach("import-of-change", template.file, f"{name} has to change with every release, and could not")
 
 
 def _narrower(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -46,7 +46,10 @@ class Deployed:
         return self.client("ecs").describe_task_definition(taskDefinition=name)["taskDefinition"]
 
     def client(self, service: str) -> Any:
-        """For looking: a start of the aws CLI for each question would take the most of a test's time."""
+        """For looking: a start of the aws CLI for each question would take the most of a test's time.
+
+        And `aws rds` of version 1 does not honour AWS_ENDPOINT_URL: it needs --endpoint-url.
+        """
         return boto3.client(service, region_name=self.aws.region)
 
     def release(self, tag: str) -> str:

@@ -58,11 +58,11 @@ Remove = Callable[[Place, Made], None]
 def define_all(endpoint: str) -> None:
     """Makes moto know every type of this file."""
     define = lambda kind, make, change=None, remove=None: _define(endpoint, kind, make, change, remove)
-    define("AWS::SecretsManager::Secret", make_secret, lambda place, properties, made: made, remove_secret)
+    define("AWS::SecretsManager::Secret", make_secret, unchanged, remove_secret)
     define("AWS::RDS::DBInstance", make_database, change_database, remove_database)
     define("AWS::ElastiCache::SubnetGroup", make_cache_subnets)
     define("AWS::ElastiCache::ParameterGroup", make_cache_parameters)
-    define("AWS::ElastiCache::ReplicationGroup", make_cache, lambda place, properties, made: made, remove_cache)
+    define("AWS::ElastiCache::ReplicationGroup", make_cache, unchanged, remove_cache)
     define("AWS::EC2::SecurityGroupEgress", make_egress)
     define("AWS::IAM::RolePolicy", make_role_policy)
     define("AWS::ECS::TaskDefinition", make_task_definition)
@@ -71,12 +71,17 @@ def define_all(endpoint: str) -> None:
     define("AWS::ApplicationAutoScaling::ScalingPolicy", make_scaling_policy)
     define("AWS::CloudWatch::Alarm", make_alarm)
     define("AWS::Logs::MetricFilter", make_metric_filter)
-    define("AWS::SES::ConfigurationSet", make_configuration_set, lambda place, properties, made: made, remove_configuration_set)
+    define("AWS::SES::ConfigurationSet", make_configuration_set, unchanged, remove_configuration_set)
     define("AWS::SES::ConfigurationSetEventDestination", make_event_destination)
     define("AWS::SNS::Subscription", make_subscription)
     define("AWS::SNS::TopicPolicy", make_topic_policy)
-    define("AWS::WAFv2::WebACL", make_firewall, lambda place, properties, made: made, remove_firewall)
+    define("AWS::WAFv2::WebACL", make_firewall, unchanged, remove_firewall)
     define("AWS::WAFv2::WebACLAssociation", make_firewall_association)
+
+
+def unchanged(place: Place, properties: Properties, made: Made) -> Made:
+    """For what keeps its identity and contents through an update; nothing here looks at the rest."""
+    return made
 
 
 def make_secret(place: Place, properties: Properties) -> Made:
