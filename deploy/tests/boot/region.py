@@ -153,8 +153,7 @@ class Region:
         return "\n".join(lines[-20:])
 
     def audit(self) -> list[dict]:
-        lines = [json.loads(line) for line in self.logs().splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("target") == "aidlc_auth::audit"]
+        return [json.loads(line) for line in self.logs().splitlines() if '"aidlc_auth::audit"' in line]
 
     # ── what is left behind ──
 

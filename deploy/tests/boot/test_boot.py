@@ -33,6 +33,9 @@ def test_the_tables_are_made_by_a_task_of_their_own(region: Region) -> None:
 def test_the_doctor_finds_nothing_failing(region: Region) -> None:
     task = region.run("doctor", ["doctor", "--json"])
     assert task.exit_code == 0, task.log()
+    findings = {finding["code"]: finding["status"] for finding in json.loads(task.log())}
+    print(f"the doctor's findings: {findings}")
+    assert {"database_version", "tables_missing", "redis_eviction", "out_of_memory", "proxy_trust"} <= findings.keys()
 
 
 def test_it_is_healthy_within_the_grace_period(region: Region) -> None:
