@@ -31,6 +31,8 @@ const STRIKE_EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 8;
 /// Shorter than the lease: another process must not take a letter over while it is on its way.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// For the store to say whether an address is suppressed: the rest of the patience is the mail's.
+const LOOK_UP: Duration = Duration::from_secs(2);
 /// How long a letter may wait in memory: sending it has to end within its lease.
 const WAIT_MAX: Duration = LEASE.saturating_sub(PATIENCE);
 
@@ -213,7 +215,7 @@ async fn write_and_send(app: &App, due: &DueLetter, code: &DueCode) -> Result<()
 /// not when it is asked for, because the answer must not depend on it; and for every letter, or those
 /// that are thrown away would take a step less.
 async fn leave(app: &App, due: &DueLetter, mail: &Mail, message: &Message) -> Result<(), NotSent> {
-    let is_suppressed = is_suppressed(app, due).await?;
+    let is_suppressed = is_suppressed(app, due).await;
     if !due.letter.deliver {
         // Written like the others, so that an address without an account costs the same.
         return Ok(());
@@ -225,17 +227,21 @@ async fn leave(app: &App, due: &DueLetter, mail: &Mail, message: &Message) -> Re
     app.transport.send(mail, message).await
 }
 
-/// Whether the address gets no mail any more. Where that cannot be known, the letter waits: what a
-/// mailbox has refused for good should not be sent there again.
-async fn is_suppressed(app: &App, due: &DueLetter) -> Result<bool, NotSent> {
+/// Whether the address gets no mail any more. Where that cannot be known it gets it: one mail too many
+/// does less harm than all that wait for a database.
+async fn is_suppressed(app: &App, due: &DueLetter) -> bool {
     let address = EmailAddress::from_stored(due.address.clone(), due.letter.to.clone());
-    let read = app.stores.users.suppression(&address).await;
-    read.map(|suppression| suppression.is_some())
-        .map_err(|error| {
-            NotSent::Temporary(format!(
-                "whether its address may be mailed is not known: {error}"
-            ))
-        })
+    let reading = app.stores.users.suppression(&address);
+    let unknown = match tokio::time::timeout(LOOK_UP, reading).await {
+        Ok(Ok(suppression)) => return suppression.is_some(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {LOOK_UP:?}"),
+    };
+    tracing::warn!(
+        error = unknown,
+        "whether an address is suppressed is not known; it is mailed all the same"
+    );
+    false
 }
 
 fn report_suppressed(app: &App, due: &DueLetter) {
