@@ -498,3 +498,67 @@ fn words_and_comments_are_no_code() {
     assert_eq!(without_words(r#"'"' => tokio"#), r#"'"' => tokio"#);
     assert!(names("use tokio::x", "tokio") && !names("use tokio_x::y", "tokio"));
 }
+
+#[test]
+fn documents_link_to_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rule = |file: &File| {
+        let folder = Path::new(&file.path).parent().unwrap();
+        let leads_nowhere = |link: &&str| {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => root.join(&file.path),
+                path => root.join(folder).join(path),
+            };
+            let is_there = match heading {
+                "" => target.exists(),
+                heading => fs::read_to_string(target)
+                    .is_ok_and(|text| text.lines().any(|line| anchor(line) == heading)),
+            };
+            !is_there
+        };
+        let links = file.text.split("](").skip(1);
+        let links = links.filter_map(|rest| Some(rest.split_once(')')?.0));
+        links
+            .filter(|link| !link.contains("://"))
+            .filter(leads_nowhere)
+            .map(|link| format!("{}: {link}", file.path))
+            .collect()
+    };
+    let documents: Vec<_> = ["docs", "deploy", "benches"]
+        .iter()
+        .flat_map(|folder| files_under(folder, ".md"))
+        .chain(
+            [
+                "README.md",
+                "README.ko.md",
+                "ARCHITECTURE.md",
+                "CONTRIBUTING.md",
+                "SECURITY.md",
+            ]
+            .map(|path| File::planted(path, &fs::read_to_string(root.join(path)).unwrap())),
+        )
+        .collect();
+    let planted = [
+        "[a](nowhere.md)",
+        "[a](../README.md#no-such-heading)",
+        "[a](#none)",
+    ];
+    hold(
+        rule,
+        &documents,
+        &planted.map(|text| File::planted("docs/page.md", text)),
+    );
+}
+
+/// A heading as links name it: its letters and digits, hyphens for spaces.
+fn anchor(line: &str) -> String {
+    if !line.starts_with('#') {
+        return String::new();
+    }
+    let words = line.trim_start_matches('#').trim().to_lowercase();
+    let kept = words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
