@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aidlc_auth::store::{Error, Sessions as _, Store as _};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::load::Load;
 use crate::servers::{Cluster, DURABLE, Proxy, Redis, Sentinel};
@@ -133,7 +133,7 @@ async fn a_server_that_became_a_replica_is_not_read_from() {
     let store = roomy_store(&server.url());
     let load = Load::start(&store).await;
     let _: () = server.command("CLIENT PAUSE 10000 WRITE").await;
-    sleep(Duration::from_millis(500)).await;
+    has_every_write(&other, &server).await;
     let _: () = other.command("REPLICAOF NO ONE").await;
     let _: () = server
         .command(&format!("REPLICAOF 127.0.0.1 {}", other.port()))
@@ -179,6 +179,21 @@ async fn replica_of(master: &Redis) -> Redis {
     let (told,): (u8,) = write.query_async(&mut admin).await.unwrap();
     assert_eq!(told, 1);
     replica
+}
+
+/// Waits until a replica is where its master is; on a busy machine that takes a while.
+async fn has_every_write(replica: &Redis, master: &Redis) {
+    async fn offset(server: &Redis) -> u64 {
+        let info: String = server.command("INFO replication").await;
+        let mut lines = info.lines();
+        let line = lines.find_map(|line| line.strip_prefix("master_repl_offset:"));
+        line.unwrap().trim().parse().unwrap()
+    }
+    let end = Instant::now() + Duration::from_secs(8);
+    while offset(replica).await != offset(master).await {
+        assert!(Instant::now() < end, "the replica lags");
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// As an idle time-out of the server does it, or an operator.
