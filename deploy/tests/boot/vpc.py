@@ -33,7 +33,9 @@ class Vpc:
         self.network = ipaddress.ip_network(cidr)
         self.names: dict[str, str] = {}
         self._given = iter(range(256, self.network.num_addresses))
-        ip("link", "add", BRIDGE, "type", "bridge")
+        # With an address of its own: else it takes a port's, and another when that port's task ends, and who
+        # has looked it up before speaks to nobody for seconds.
+        ip("link", "add", BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge")
         ip("link", "set", BRIDGE, "up")
         self.resolver = self._here(self.network[2])
         self._here(ipaddress.ip_address(CREDENTIALS), prefix=32)
