@@ -19,7 +19,12 @@ PORT = 8001
 CONTAINER = APPLICATION
 
 # What `aidlc-deploy` gives by itself beside `Environment`, so that no file has it.
-GIVEN = {"ImageTag": "1", "RunningTaskDefinition": "arn:aws:ecs:::task-definition/family:1"}
+GIVEN = {
+    "ImageTag": "1",
+    "RunningTaskDefinition": "arn:aws:ecs:us-east-1:123456789012:task-definition/family:1",
+    "OneTask": "false",
+    "MailSubscription": "true",
+}
 
 SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|private_?key", re.IGNORECASE)
 SECRET_PROPERTY = re.compile(r"(Master)?(User)?Password|AuthToken|SecretString")
@@ -112,7 +117,9 @@ def files(templates: Sequence[Template], parameters: Mapping[str, Parameters]) -
     for given in parameters.values():
         for name in sorted(declared - set(given.values)):
             yield Breach("parameter-missing", given.path.name, f"{name} is declared by a template and not given")
-        for name in sorted(set(given.values) - declared):
+        for name in sorted(set(given.values) & GIVEN.keys()):
+            yield Breach("parameter-unknown", given.path.name, f"{name} is given by aidlc-deploy, not by a file")
+        for name in sorted(set(given.values) - declared - GIVEN.keys()):
             near = difflib.get_close_matches(name, declared, 1)
             hint = f"; is {near[0]} meant?" if near else ""
             yield Breach("parameter-unknown", given.path.name, f"{name} is declared by no template{hint}")

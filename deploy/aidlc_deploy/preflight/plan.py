@@ -9,13 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..contract import GIVEN
 from ..templates import Parameters, Template
-
-# Given by the command at every deployment; a rendering needs some value, or the service would be left out.
-GIVEN_BY_THE_COMMAND = {
-    "ImageTag": "preflight",
-    "RunningTaskDefinition": "arn:aws:ecs:us-east-1:123456789012:task-definition/preflight:1",
-}
 
 ACCOUNT = "123456789012"
 HOLE = re.compile(r"\$\{([^}!][^}]*)\}")
@@ -65,7 +60,7 @@ class Plan:
         self.written = list(templates)
         self.templates = [
             template.rendered(
-                parameters.for_template(template, environment, **GIVEN_BY_THE_COMMAND),
+                parameters.for_template(template, environment, **GIVEN),
                 region=parameters.region,
                 account=ACCOUNT,
             )

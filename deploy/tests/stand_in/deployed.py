@@ -77,6 +77,9 @@ def deploy(environment: str, root: Path = DEPLOY, tag: str = "1", wait_secs: flo
     for template in templates:
         if template.name == "service":
             deployed.release(tag)
+        elif template.name == "monitoring":
+            # No SNS is here that would have to reach the service.
+            up.deploy(deployment, template, MailSubscription="true")
         else:
             up.deploy(deployment, template)
     return deployed

@@ -186,16 +186,25 @@ def make_task_definition(place: Place, properties: Properties) -> Made:
 
 
 def make_service(place: Place, properties: Properties) -> Made:
+    refuse_rebalancing(properties)
     # CloudFormation's own default where auto scaling is to own the number.
     made = place.call("ecs", "CreateService", {"DesiredCount": 1, **properties})["service"]
     return Made(made["serviceArn"], {"Name": made["serviceName"], "ServiceArn": made["serviceArn"]})
 
 
 def change_service(place: Place, properties: Properties, made: Made) -> Made:
+    refuse_rebalancing(properties)
     kept = ("Cluster", "TaskDefinition", "DeploymentConfiguration", "HealthCheckGracePeriodSeconds", "EnableExecuteCommand")
-    own = {name: properties[name] for name in kept}
+    own = {name: properties[name] for name in (*kept, "DesiredCount", "AvailabilityZoneRebalancing") if name in properties}
     place.call("ecs", "UpdateService", {"Service": properties["ServiceName"], **own})
     return made
+
+
+def refuse_rebalancing(properties: Properties) -> None:
+    """As ECS does, and moto does not: the new task could not start before the old one ends."""
+    maximum = int(properties["DeploymentConfiguration"]["MaximumPercent"])
+    if properties.get("AvailabilityZoneRebalancing") == "ENABLED" and maximum <= 100:
+        raise ValueError("AvailabilityZoneRebalancing cannot be ENABLED with a MaximumPercent of 100 or less")
 
 
 def remove_service(place: Place, made: Made) -> None:

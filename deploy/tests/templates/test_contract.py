@@ -32,7 +32,6 @@ FAULTS = [
     ("import-unknown", "3-database.yaml", "aidlc-auth-data-subnet-ids", "aidlc-auth-data-subnets", "data-subnet-ids"),
     ("import-order", "1-network.yaml", "Outputs:\n", "  Early:\n    Type: AWS::SNS::Topic\n    Properties:\n      DisplayName: !ImportValue\n        Fn::Sub: ${Environment}-aidlc-auth-cluster-name\nOutputs:\n", "7-service.yaml"),
     ("import-of-change", "8-monitoring.yaml", "aidlc-auth-log-group-name", "aidlc-auth-task-definition-arn", "task-definition-arn"),
-    ("import-conditional", "8-monitoring.yaml", "    Type: AWS::SNS::Subscription\n    Condition: MailBySes\n", "    Type: AWS::SNS::Subscription\n", "mail-topic-arn"),
     ("parameter-default", "7-service.yaml", "  CpuArchitecture:\n    Type: String\n", "  CpuArchitecture:\n    Type: String\n    Default: X86_64\n", "CpuArchitecture"),
     ("parameter-secret", "3-database.yaml", "  DatabaseClass:\n", "  DatabasePassword:\n    Type: String\n  DatabaseClass:\n", "DatabasePassword"),
     ("parameter-secret", "3-database.yaml", "  DatabaseClass:\n    Type: String\n", "  DatabaseClass:\n    Type: String\n    NoEcho: true\n", "DatabaseClass"),
@@ -45,6 +44,8 @@ FAULTS = [
     ("parameter-refused", "staging.json", '"DatabaseBackupDays": "7"', '"DatabaseBackupDays": "70"', "DatabaseBackupDays"),
     ("parameter-refused", "staging.json", '"CpuArchitecture": "X86_64"', '"CpuArchitecture": "amd64"', "CpuArchitecture"),
     ("parameter-refused", "production.json", '"MailTransport": "ses"', '"MailTransport": "simulation"', "MailTransport that sends"),
+    ("parameter-unknown", "staging.json", '"CacheInMemory"', '"OneTask": "false", "CacheInMemory"', "OneTask"),
+    ("parameter-unknown", "production.json", '"AlarmEmail"', '"MailSubscription": "true", "AlarmEmail"', "MailSubscription"),
     ("parameter-refused", "production.json", '"CacheNodes": "2"', '"CacheNodes": "1"', "CacheNodes"),
     ("plain-secret", "7-service.yaml", "            - Name: LOG_FORMAT\n", "            - Name: REDIS_PASSWORD\n              Value: hunter2\n            - Name: LOG_FORMAT\n", "REDIS_PASSWORD"),
     ("plain-secret", "7-service.yaml", "postgres://${DatabaseAddress}", "postgres://postgres:hunter2@${DatabaseAddress}", "password"),
@@ -87,6 +88,17 @@ def test_a_wrong_order_is_named(copy: Path) -> None:
 
     assert ("order", "1-security-groups.yaml") in found
     assert ("import-order", "1-security-groups.yaml") in found
+
+
+def test_an_export_that_an_environment_lacks_is_named(copy: Path) -> None:
+    """Only production has a certificate, so with this condition staging would import what is not there."""
+    path = copy / "cloudformation/7-service.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("  ClusterName:\n    Value", "  ClusterName:\n    Condition: HasCertificate\n    Value"))
+
+    (found,) = [breach for breach in found_in(copy) if breach.rule == "import-conditional"]
+
+    assert found.file == "8-monitoring.yaml" and "staging-aidlc-auth-cluster-name" in found.text
 
 
 def test_a_missing_and_a_strange_template_are_named(copy: Path) -> None:

@@ -131,6 +131,37 @@ def test_a_release_is_registered_first_and_rolls_after(account: dict[str, Deploy
         assert found["taskDefinition"]["status"] == "ACTIVE"
 
 
+def test_one_task_is_all_that_runs_while_it_is_asked_for(account: dict[str, Deployed]) -> None:
+    deployed = account["production"]
+    stack, template = deployed.deployment.stack("service"), deployed.deployment.template("service")
+    assert running_at_once(deployed) == {"percent": (100, 200), "scaled": (2, 6)}
+
+    stack.set_parameters(template, {"OneTask": "true"})
+    assert running_at_once(deployed) == {"percent": (0, 100), "scaled": (1, 1)}
+    assert service_of(deployed)["desiredCount"] == 1
+
+    stack.set_parameters(template, {"OneTask": "false"})
+    assert running_at_once(deployed) == {"percent": (100, 200), "scaled": (2, 6)}
+
+
+def test_mail_can_be_simulated_again(account: dict[str, Deployed]) -> None:
+    """Although 8-monitoring subscribes to the topic: an export in use cannot go."""
+    deployed = account["staging"]
+
+    def change(name: str, **parameters: str) -> set[str]:
+        deployed.deployment.stack(name).set_parameters(deployed.deployment.template(name), parameters)
+        return set(deployed.resources(name))
+
+    simulated = set(deployed.resources("service"))
+    assert change("service", MailTransport="ses") - simulated == {"MailConfigurationSet", "MailEvents"}
+    by_ses = {"MailTransport": "ses", "PublicUrl": "https://staging.example.com"}
+    assert "BounceSubscription" not in change("monitoring", **by_ses, MailSubscription="false")
+    assert "BounceSubscription" in change("monitoring", MailSubscription="true")
+
+    assert change("service", MailTransport="simulation") == simulated
+    assert "BounceSubscription" not in change("monitoring", MailTransport="simulation", PublicUrl="")
+
+
 def as_deployed(deployed: Deployed, template: Template) -> Template:
     """What the template says with this environment's parameters."""
     deployment = deployed.deployment
@@ -139,10 +170,27 @@ def as_deployed(deployed: Deployed, template: Template) -> Template:
 
 
 def running_revision(deployed: Deployed) -> str:
+    return service_of(deployed)["taskDefinition"]
+
+
+def running_at_once(deployed: Deployed) -> dict[str, tuple[int, int]]:
+    """From how many to how many tasks may run: in percent during a deployment, and by auto scaling."""
+    during = service_of(deployed)["deploymentConfiguration"]
+    resource = f"service/{deployed.deployment.cluster}/{deployed.deployment.service}"
+    scaling = deployed.client("application-autoscaling")
+    found = scaling.describe_scalable_targets(ServiceNamespace="ecs", ResourceIds=[resource])
+    (target,) = found["ScalableTargets"]
+    return {
+        "percent": (during["minimumHealthyPercent"], during["maximumPercent"]),
+        "scaled": (target["MinCapacity"], target["MaxCapacity"]),
+    }
+
+
+def service_of(deployed: Deployed) -> dict:
     deployment = deployed.deployment
     found = deployed.client("ecs").describe_services(cluster=deployment.cluster, services=[deployment.service])
     (service,) = found["services"]
-    return service["taskDefinition"]
+    return service
 
 
 def secrets_of(deployed: Deployed) -> dict[str, str]:
