@@ -14,7 +14,7 @@ from io import StringIO
 from . import check, image, service, task
 from .deployment import Deployment
 from .failures import Stopped
-from .stacks import Stack
+from .stacks import Stack, parameters_of
 from .templates import Template
 
 
@@ -84,7 +84,8 @@ def deploy(deployment: Deployment, template: Template, **more: str) -> None:
 
 def register(deployment: Deployment, tag: str) -> None:
     """Registers the new task definition while the service goes on with the one that it runs."""
-    running = deployment.stack("service").parameters().get("RunningTaskDefinition", "")
+    # At rest: of an update under way nobody knows yet whether the service will keep what it rolls to.
+    running = parameters_of(deployment.stack("service").settled()).get("RunningTaskDefinition", "")
     deploy(deployment, deployment.template("service"), ImageTag=tag, RunningTaskDefinition=running)
 
 
@@ -115,4 +116,7 @@ def wait_until_stable(deployment: Deployment) -> None:
 
 def registered(deployment: Deployment, stack: Stack) -> str:
     """The newest task definition. In a dry run it is yet to be made, whatever an account holds."""
-    return "<TaskDefinitionArn>" if deployment.is_dry else stack.output("TaskDefinitionArn")
+    if deployment.is_dry:
+        return "<TaskDefinitionArn>"
+    stack.settled()
+    return stack.output("TaskDefinitionArn")

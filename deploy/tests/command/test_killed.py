@@ -46,6 +46,26 @@ def test_a_migration_under_way_is_waited_for_and_not_run_twice(world) -> None:
     assert world.migrations() == 1
 
 
+def test_a_roll_that_fails_after_its_command_was_killed_is_not_passed_on(world) -> None:
+    def is_roll(call: list[str]) -> bool:
+        return "update-stack" in call and "--use-previous-template" in call
+
+    world.up()
+    world.account.calls.clear()
+    world.up("t2")
+    roll = next(at for at, call in enumerate(world.account.calls) if is_roll(call))
+    world.account = Account()
+    world.up()
+    world.account.plant("staging-aidlc-auth-service:update", resource="Service", reason="it does not start")
+    world.account.faults["staging-aidlc-auth-service:update"].insert(0, None)  # the registration succeeds
+    killed(world, lambda: world.up("t2"), roll, after=True)
+    assert world.statuses()["staging-aidlc-auth-service"] == "UPDATE_IN_PROGRESS"
+
+    world.account.plant("migrate", exit=1)
+    assert world.up("t3").status == 1
+    assert world.state()["service"].endswith(":1"), "the service is not rolled before the migration"
+
+
 def wherever_killed(world: World, after: bool, prepare: Callable, command: Callable) -> None:
     world.account = Account()
     prepare()

@@ -154,6 +154,8 @@ class CloudFormation:
         if name in self.stacks:
             self.move_on(self.stacks[name])
         stack = self.known(asked)
+        # While an update is under way its parameters are shown; one that is rolled back gives the old ones again.
+        given = stack.wanted if stack.status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS") else stack.parameters
         return {
             "Stacks": [
                 {
@@ -162,7 +164,7 @@ class CloudFormation:
                     "StackStatus": stack.status,
                     **({"StackStatusReason": stack.reason} if stack.reason else {}),
                     "Parameters": [
-                        {"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()
+                        {"ParameterKey": key, "ParameterValue": value} for key, value in given.items()
                     ],
                     "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in stack.outputs.items()],
                 }
