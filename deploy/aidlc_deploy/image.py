@@ -21,13 +21,17 @@ SECS_MAX = 3600
 
 
 def tag_of(root: Path) -> str:
-    """The commit's short hash. A tree that differs from its commit has no tag: what would it name?"""
-    if git(root, "status", "--porcelain"):
+    """The short hash of the last commit that changed more than parameters: no image holds any of those.
+
+    A tree that differs from its commit has no tag: what would it name?
+    """
+    whatever_an_image_holds = ["--", ".", ":(exclude)deploy/params"]
+    if git(root, "status", "--porcelain", *whatever_an_image_holds):
         raise Stopped(
             "the tree differs from its commit: commit first, or name a tag with --image-tag",
             "작업 트리가 커밋과 다릅니다. 먼저 커밋하거나 --image-tag로 태그를 정하십시오.",
         )
-    return git(root, "rev-parse", "--short=12", "HEAD")
+    return git(root, "log", "-1", "--format=%h", "--abbrev=12", *whatever_an_image_holds)
 
 
 def publish(deployment: Deployment, tag: str) -> None:

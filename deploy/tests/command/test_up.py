@@ -62,7 +62,17 @@ def test_the_tag_is_the_commit(world) -> None:
     assert world.run("up", "--from", "network").status == 0
     assert re.fullmatch("[0-9a-f]{12}", world.account.images[0])
 
-    (world.root / "params" / "new.json").write_text("{}")
+    # The image knows no parameters: to change them needs neither a commit nor another image.
+    world.set_parameter("VpcCidr", "10.9.0.0/16")
+    world.calls()
+    assert world.run("up", "--from", "network").status == 0
+    for words in ["add .", "-c user.name=a -c user.email=a@example.com commit -q -m two"]:
+        world.real_run(["git", *words.split()], cwd=world.folder, check=True)
+    assert world.run("up", "--from", "network").status == 0
+    assert len(world.account.images) == 1
+    assert not [call for call in world.calls() if call.startswith(("buildah", "deploy/image/build"))]
+
+    (world.root / "new.py").write_text("")
     refused = world.run("up", "--from", "network")
     assert refused.status == 1
     assert "commit first, or name a tag with --image-tag" in refused.err
