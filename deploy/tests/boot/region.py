@@ -159,7 +159,7 @@ class Region:
 
     def everything_written(self) -> dict[str, bytes]:
         """Every place where a secret must not be, by what it is."""
-        places = self.stacks.everything_told()
+        places = self.stacks.everything_told(self.account)
         places |= {f"log: {task.name}": task.log_path.read_bytes() for task in self.tasks}
         places |= {f"log: {path.relative_to(self.folder)}": path.read_bytes() for path in self.folder.rglob("*.log")}
         places["arguments: of every process during the tests"] = b"\n".join(self.arguments.seen)

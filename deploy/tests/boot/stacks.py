@@ -41,14 +41,17 @@ class Stacks:
         """Registers another revision and rolls the service to it; gives its name."""
         return self.deployed.release(tag)
 
-    def everything_told(self) -> dict[str, bytes]:
+    def everything_told(self, account: Account) -> dict[str, bytes]:
         """What people and AWS's console are shown of the stacks."""
         told = {f"template: {path.name}": path.read_bytes() for path in (DEPLOY / "cloudformation").iterdir()}
         told |= {f"parameters: {path.name}": path.read_bytes() for path in (DEPLOY / "params").iterdir()}
+        client = account.client("cloudformation")
         for stack in self.deployed.deployment.stacks():
-            for operation in ("describe-stacks", "describe-stack-events", "describe-stack-resources", "get-template"):
-                answer = self.deployed.aws.call("cloudformation", operation, "--stack-name", stack.name)
-                told[f"stack: {stack.name}, {operation}"] = json.dumps(answer, ensure_ascii=False).encode()
+            for look in (
+                client.describe_stacks, client.describe_stack_events, client.describe_stack_resources, client.get_template
+            ):
+                answer = json.dumps(look(StackName=stack.name), ensure_ascii=False, default=str)
+                told[f"stack: {stack.name}, {look.__name__}"] = answer.encode()
         return told
 
     def stop(self) -> None:
