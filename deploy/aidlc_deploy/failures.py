@@ -36,5 +36,5 @@ class Stopped(Exception):
 
 def recognised(text: str, by: tuple[str, ...]) -> Failure | None:
     """The failure whose words stand in the text; of several the one that says most."""
-    said = [row for row in catalogue().values() if row.pattern in text and set(row.seen) & set(by)]
-    return max(said, key=lambda row: len(row.pattern), default=None)
+    said = [row for row in catalogue().values() if row.longest_in(text) and set(row.seen) & set(by)]
+    return max(said, key=lambda row: row.longest_in(text), default=None)

@@ -26,8 +26,13 @@ class Failure:
     number: int | None
     seen: tuple[str, ...]
     pattern: str
+    also: tuple[str, ...]
     what: Mapping[str, str]
     remedy: Mapping[str, str]
+
+    def longest_in(self, text: str) -> int:
+        """How many letters of its words stand in a text; of several failures the one that says most is meant."""
+        return max((len(words) for words in (self.pattern, *self.also) if words in text), default=0)
 
 
 def load_catalogue(path: Path = FILE) -> dict[str, Failure]:
@@ -42,6 +47,7 @@ def failure(code: str, row: Mapping) -> Failure:
         number=row.get("number"),
         seen=tuple(row["seen"]),
         pattern=row["pattern"],
+        also=tuple(row.get("also", ())),
         what={language: row[language]["what"] for language in LANGUAGES},
         remedy={language: row[language]["remedy"] for language in LANGUAGES},
     )

@@ -11,12 +11,6 @@ from ..catalogue import Failure
 from ..finding import Finding, failed
 from .reading import Account
 
-# Further words for the same thing.
-ALSO = {
-    "image_architecture": ["does not contain descriptor matching platform"],
-    "secret_access": ["is not authorized to perform: kms:Decrypt"],
-    "no_logs": ["is not authorized to perform: logs:CreateLogStream"],
-}
 # As many as describe-tasks takes.
 STOPPED_MAX = 100
 # What the kernel says of an image for another processor stands in the log, for no program ran to say more.
@@ -36,13 +30,8 @@ def reasons(account: Account, catalogue: Mapping[str, Failure]) -> Iterator[Find
 
 def recognised(text: str, catalogue: Mapping[str, Failure]) -> str | None:
     """The code whose words stand in a text; of several the longest, for that says most."""
-    words = [
-        (word, code)
-        for code, failure in catalogue.items()
-        if {"P", "A"} & set(failure.seen)
-        for word in [failure.pattern, *ALSO.get(code, [])]
-    ]
-    return max((it for it in words if it[0] in text), key=lambda it: len(it[0]), default=("", None))[1]
+    said = [row for row in catalogue.values() if row.longest_in(text) and {"P", "A"} & set(row.seen)]
+    return max(said, key=lambda row: row.longest_in(text)).code if said else None
 
 
 def stopped(account: Account) -> Iterator[tuple[str, str]]:
