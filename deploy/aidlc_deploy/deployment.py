@@ -45,6 +45,14 @@ class Deployment:
         return f"{self.environment}-aidlc-auth"
 
     @property
+    def database(self) -> str:
+        return f"{self.environment}-aidlc-auth"
+
+    @property
+    def balancer(self) -> str:
+        return f"{self.environment}-aidlc-auth"
+
+    @property
     def is_dry(self) -> bool:
         return self.aws.dry_run
 

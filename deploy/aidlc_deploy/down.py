@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from . import protection
 from .aws import AwsError
 from .deployment import Deployment
 from .failures import Stopped
@@ -51,9 +52,9 @@ def confirm(deployment: Deployment) -> None:
 def refuse_if_protected(deployment: Deployment) -> None:
     """Stops before anything is deleted if something would not let itself be: half a stack helps nobody."""
     parameters = []
-    if is_balancer_protected(deployment):
+    if protection.protected_balancer(deployment):
         parameters.append("AlbDeletionProtection")
-    if is_database_protected(deployment):
+    if protection.is_database_protected(deployment):
         parameters.append("DatabaseDeletionProtection")
     if parameters:
         file = f"deploy/params/{deployment.environment}.json"
@@ -63,25 +64,6 @@ def refuse_if_protected(deployment: Deployment) -> None:
             f'삭제 방지가 켜져 있습니다. 해제하려면 {file} 파일에서 다음 값을 "false"로 바꾸십시오: '
             f"{', '.join(parameters)}. 그다음 `up`, 이어서 `down`을 실행하십시오. 아무것도 삭제하지 않았습니다.",
         )
-
-
-def is_balancer_protected(deployment: Deployment) -> bool:
-    balancer = deployment.stack("service").outputs().get("LoadBalancerArn")
-    if not balancer:
-        return False
-    arguments = ["--load-balancer-arn", balancer]
-    answer = deployment.aws.call("elbv2", "describe-load-balancer-attributes", *arguments)
-    protected = {"Key": "deletion_protection.enabled", "Value": "true"}
-    return protected in answer.get("Attributes", [])
-
-
-def is_database_protected(deployment: Deployment) -> bool:
-    database = deployment.stack("database").outputs().get("DatabaseIdentifier")
-    if not database:
-        return False
-    arguments = ["--db-instance-identifier", database]
-    answer = deployment.aws.call("rds", "describe-db-instances", *arguments)
-    return any(instance.get("DeletionProtection") for instance in answer.get("DBInstances", []))
 
 
 def remove(deployment: Deployment, stack: Stack) -> None:

@@ -17,9 +17,12 @@ from .patience import Patience
 from .templates import Template
 
 # From where CloudFormation takes an update. UPDATE_ROLLBACK_COMPLETE is a failed update that was taken back.
-UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED")
+UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 # Never was complete, so nothing in it is of worth. AWS allows nothing but to delete such a stack.
 NEVER_COMPLETE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS")
+# Of those, where resources are left that may be protected from deletion. In the others there are none: what has
+# the name of one is somebody else's.
+WITH_RESOURCES_LEFT = ("CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED")
 # REVIEW_IN_PROGRESS is no progress: a change set of someone waits to be executed, and may wait for ever.
 AT_REST_DESPITE_ITS_NAME = ("REVIEW_IN_PROGRESS",)
 
@@ -36,12 +39,16 @@ class Stack:
     say: Callable[[str], None]
     # What else to show at each look while something is in progress.
     meanwhile: Callable[[], None] = lambda: None
+    # Lets resources that are protected from deletion be deleted.
+    unprotect: Callable[[], None] = lambda: None
 
     def deploy(self, template: Template, parameters: Mapping[str, str]) -> None:
         """Creates the stack or updates it, and waits until that is done."""
         found = self.settled()
-        if found and found["StackStatus"] in NEVER_COMPLETE:
+        if found and self.never_was_complete(found):
             self.say(f"{self.name}: {found['StackStatus']}: it never was complete, so it is deleted and made anew")
+            if found["StackStatus"] in WITH_RESOURCES_LEFT:
+                self.unprotect()
             self.delete()
             found = None
         if not found:
@@ -151,23 +158,33 @@ class Stack:
             f"{self.name}: 출력 {name} 없음. 아직 배포되지 않았거나 이전 템플릿의 스택입니다. `up`을 실행하십시오.",
         )
 
+    def never_was_complete(self, found: dict) -> bool:
+        """Whether the stack's creation never succeeded. One that is stuck in deletion may have served for years:
+        only its whole history tells."""
+        if found["StackStatus"] != "DELETE_FAILED":
+            return found["StackStatus"] in NEVER_COMPLETE
+        lived = [event["ResourceStatus"] for event in self.history() if event["LogicalResourceId"] == self.name]
+        return lived[-1:] == ["CREATE_IN_PROGRESS"] and not {"CREATE_COMPLETE", "UPDATE_COMPLETE"} & set(lived)
+
     def events(self) -> list[dict]:
         """The events of the latest operation, oldest first."""
-        try:
-            answer = self.aws.call(
-                "cloudformation", "describe-stack-events", "--stack-name", self.name, "--max-items", "200"
-            )
-        except AwsError as error:
-            if error.code == "ValidationError":  # deleted meanwhile
-                return []
-            raise
         latest = []
-        for event in answer.get("StackEvents", []):  # newest first
+        for event in self.history("--max-items", "200"):
             latest.append(event)
             # What an operator asked for begins with such an event of the stack itself.
             if event.get("ResourceStatusReason") == "User Initiated" and event["LogicalResourceId"] == self.name:
                 break
         return latest[::-1]
+
+    def history(self, *arguments: str) -> list[dict]:
+        """The events of the stack, newest first."""
+        try:
+            answer = self.aws.call("cloudformation", "describe-stack-events", "--stack-name", self.name, *arguments)
+        except AwsError as error:
+            if error.code == "ValidationError":  # deleted meanwhile
+                return []
+            raise
+        return answer.get("StackEvents", [])
 
     def token(self) -> str:
         """The token that the latest operation was given, if any: AWS writes it into each of its events."""
@@ -225,6 +242,13 @@ class Stack:
             raise Stopped(
                 f"{self.name}: {status}: AWS lets it only be deleted: run `down` again, then `up`",
                 f"{self.name}: {status}: 삭제만 할 수 있는 상태입니다. `down`을 다시 실행한 뒤 `up`을 실행하십시오.",
+            )
+        if status == "UPDATE_FAILED":
+            # Only where someone updated it by hand and forbade CloudFormation to go back.
+            way_out = f"aws cloudformation rollback-stack --stack-name {self.name} --region {self.aws.region}"
+            raise Stopped(
+                f"{self.name}: {status}: an update without roll-back failed; end it with `{way_out}`, then go on",
+                f"{self.name}: {status}: 롤백 없이 시작한 업데이트가 실패했습니다. `{way_out}`을 실행한 뒤 계속하십시오.",
             )
         reason = found.get("StackStatusReason", "")
         raise Stopped(

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
 
-from . import check, image, service, task
+from . import check, image, protection, service, task
 from .deployment import Deployment
 from .failures import Stopped
 from .stacks import Stack, parameters_of
@@ -79,7 +79,8 @@ def preflight(deployment: Deployment) -> None:
 
 def deploy(deployment: Deployment, template: Template, **more: str) -> None:
     given = deployment.parameters.for_template(template, deployment.environment, **more)
-    deployment.stack_of(template).deploy(template, given)
+    stack = replace(deployment.stack_of(template), unprotect=lambda: protection.lift(deployment, template))
+    stack.deploy(template, given)
 
 
 def register(deployment: Deployment, tag: str) -> None:

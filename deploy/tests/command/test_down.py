@@ -43,6 +43,14 @@ def test_nothing_is_begun_that_could_not_be_finished(is_up, protected: str, para
     assert "delete-stack" not in "".join(is_up.calls())
 
 
+@pytest.mark.parametrize(("stack", "protected"), [("database", "database"), ("service", "balancer")])
+def test_protection_is_seen_of_a_stack_without_outputs_too(is_up, stack: str, protected: str) -> None:
+    is_up.account.cloudformation.stacks[f"staging-aidlc-auth-{stack}"].outputs = {}
+    is_up.account.protected = [protected]
+    assert "Nothing was deleted" in is_up.run("down", "--yes").err
+    assert "delete-stack" not in "".join(is_up.calls())
+
+
 def test_production_wants_its_name_typed(world, monkeypatch) -> None:
     world.account.mail_is_simulated = False
     assert world.up(env="production").status == 0

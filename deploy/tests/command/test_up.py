@@ -163,8 +163,61 @@ def test_what_never_was_complete_is_made_anew(world, status: str) -> None:
     assert f"create-stack --stack-name {NAMES[-1]}" in calls
 
 
+@pytest.mark.parametrize(("stack", "protected"), [("database", "database"), ("service", "balancer")])
+def test_protection_does_not_keep_what_never_was_complete(world, stack: str, protected: str) -> None:
+    name = f"staging-aidlc-auth-{stack}"
+    world.account.protected = [protected]
+    world.account.plant(f"{name}:create", resource="Thing", reason="Quota exceeded")
+    assert f"{name}: ROLLBACK_FAILED" in world.up().err
+    world.account.plant("modify")  # RDS is busy at first
+    resumed = world.up()
+    assert resumed.status == 0, resumed.err
+    assert "never was in use: its deletion protection is lifted" in resumed.out
+    assert not world.account.protected
+
+
+@pytest.mark.parametrize(("stack", "protected"), [("database", "database"), ("service", "balancer")])
+def test_nor_where_someone_tried_to_delete_it(world, stack: str, protected: str) -> None:
+    name = f"staging-aidlc-auth-{stack}"
+    world.account.protected = [protected]
+    world.account.plant(f"{name}:create", resource="Thing", reason="Quota exceeded")
+    world.up()
+    cloudformation = world.account.cloudformation
+    cloudformation.delete_stack({"stack-name": [name]})
+    cloudformation.describe_stacks({"stack-name": [name]})
+    cloudformation.describe_stacks({"stack-name": [name]})
+    assert world.statuses()[name] == "DELETE_FAILED"
+    assert world.up().status == 0
+
+
+def test_protection_is_not_lifted_of_what_was_complete(world) -> None:
+    world.up()
+    name = "staging-aidlc-auth-database"
+    world.account.protected = ["database"]
+    world.account.cloudformation.stacks[name].become("DELETE_FAILED")
+    refused = world.up()
+    assert refused.status == 1
+    assert "run `down` again" in refused.err
+    assert world.account.protected and world.statuses()[name] == "DELETE_FAILED"
+
+
+def test_nor_of_what_has_its_name_alone(world) -> None:
+    world.account.plant("staging-aidlc-auth-database:create", resource="Database", reason="it already exists")
+    world.up()
+    world.account.protected = ["database"]
+    world.account.has_left = lambda *_: True
+    world.account.cloudformation.account.protected_in = lambda stack: None
+    assert world.up().status == 0
+    assert world.account.protected == ["database"]
+
+
 @pytest.mark.parametrize(
-    ("status", "remedy"), [("UPDATE_ROLLBACK_FAILED", "run `rollback` first"), ("DELETE_FAILED", "run `down` again")]
+    ("status", "remedy"),
+    [
+        ("UPDATE_ROLLBACK_FAILED", "run `rollback` first"),
+        ("DELETE_FAILED", "run `down` again"),
+        ("UPDATE_FAILED", f"`aws cloudformation rollback-stack --stack-name {NAMES[0]} --region us-east-1`"),
+    ],
 )
 def test_what_takes_no_update_names_the_way_out(world, status: str, remedy: str) -> None:
     world.up()
@@ -301,16 +354,16 @@ def test_a_service_that_ecs_rolled_back_is_not_taken_for_deployed(world) -> None
 def test_a_service_that_does_not_come_up_shows_its_tasks(world) -> None:
     world.up()
     stopped = "CannotPullContainerError: pull image manifest has been retried"
-    world.account.plant(
-        "staging-aidlc-auth-service:update", times=1, resource="Service", reason="Circuit Breaker was triggered"
-    )
+    reason = "Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'."
+    world.account.plant("staging-aidlc-auth-service:update", resource="Service", reason=reason)
     # The first update registers the revision; only the second lets the service run it.
     faults = world.account.faults["staging-aidlc-auth-service:update"]
     faults.insert(0, None)
     faults[1]["stopped"] = stopped
     failed = world.up("t2")
     assert failed.status == 1
-    assert "UPDATE_FAILED Service Circuit Breaker was triggered" in failed.err
+    assert f"UPDATE_FAILED Service {reason}" in failed.err
+    assert "\n  service_rolled_back: " in failed.err
     assert f"staging-aidlc-auth:2 stopped: {stopped}; exit 1" in failed.out
     assert world.up("t2").status == 0
 

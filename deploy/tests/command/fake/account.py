@@ -11,6 +11,7 @@ from .stacks import CloudFormation, Stack
 # What must never be seen in an argument, a line of output or a file: it is in the account's secrets and
 # in what passes through pipes.
 CANARY = "canary-3f9a6c"
+BALANCER = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/aidlc-auth/1"
 
 
 class Account:
@@ -87,12 +88,48 @@ class Account:
         health = {"State": "healthy"} if is_healthy else {"State": "initial", "Description": "Target registration is in progress"}
         return {"TargetHealthDescriptions": [{"Target": {"Id": "10.0.10.4", "Port": 8001}, "TargetHealth": health}]}
 
+    def elbv2_describe_load_balancers(self, asked: dict) -> dict:
+        if not self.has_left("service", asked["names"][0]):
+            raise Refused("LoadBalancerNotFound", f"Load balancers '[{asked['names'][0]}]' not found")
+        return {"LoadBalancers": [{"LoadBalancerArn": BALANCER}]}
+
     def elbv2_describe_load_balancer_attributes(self, asked: dict) -> dict:
+        assert asked["load-balancer-arn"] == [BALANCER]
         value = "true" if "balancer" in self.protected else "false"
         return {"Attributes": [{"Key": "deletion_protection.enabled", "Value": value}]}
 
+    def elbv2_modify_load_balancer_attributes(self, asked: dict) -> dict:
+        assert asked["load-balancer-arn"] == [BALANCER]
+        assert asked["attributes"] == ["Key=deletion_protection.enabled,Value=false"]
+        self.protected.remove("balancer")
+        return {}
+
     def rds_describe_db_instances(self, asked: dict) -> dict:
+        name = asked["db-instance-identifier"][0]
+        if not self.has_left("database", name):
+            raise Refused("DBInstanceNotFound", f"DBInstance {name} not found.")
         return {"DBInstances": [{"DeletionProtection": "database" in self.protected}]}
+
+    def rds_modify_db_instance(self, asked: dict) -> dict:
+        assert "no-deletion-protection" in asked and "apply-immediately" in asked
+        if self.fault("modify") is not None:
+            raise Refused("InvalidDBInstanceState", "Database instance is not in available state.")
+        self.protected.remove("database")
+        return {}
+
+    def has_left(self, stack: str, name: str) -> bool:
+        """Whether there is the resource of that name, which `stack` makes: it is not, if its creation was undone."""
+        found = self.cloudformation.stacks.get(f"{name}-{stack}")
+        return found is not None and found.status not in ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
+
+    def protected_in(self, stack: Stack) -> tuple[str, str] | None:
+        """The resource for which a stack cannot be deleted, and the service's words for that."""
+        words = {
+            "database": "Cannot delete protected DB Instance, please disable deletion protection and try again.",
+            "balancer": f"Load balancer '{BALANCER}' cannot be deleted because deletion protection is enabled",
+        }
+        of_stack = {"database": "database", "service": "balancer"}.get(stack.name.rsplit("-", 1)[-1])
+        return (of_stack.title(), words[of_stack]) if of_stack in self.protected else None
 
     def cloudwatch_describe_alarms(self, asked: dict) -> dict:
         prefix = asked["alarm-name-prefix"][0]

@@ -78,7 +78,9 @@ class CloudFormation:
         if missing:
             fault = {"resource": name, "reason": f"No export named {missing[0]} found"}
         if fault:
-            stack.moments += failing("CREATE", "ROLLBACK", fault, bool(self.account.fault(f"{name}:rollback")))
+            # What is protected from deletion keeps the creation from being undone.
+            sticks = self.account.fault(f"{name}:rollback") or self.account.protected_in(stack)
+            stack.moments += failing("CREATE", "ROLLBACK", fault, bool(sticks))
         else:
             stack.moments += [("event", "Thing", "CREATE_COMPLETE"), ("commit", "CREATE_COMPLETE")]
         return {"StackId": stack.arn}
@@ -143,6 +145,9 @@ class CloudFormation:
             return {}
         stack.become("DELETE_IN_PROGRESS", "User Initiated")
         fault = self.account.fault(f"{name}:delete")
+        protected = self.account.protected_in(stack)
+        if protected:
+            fault = dict(zip(("resource", "reason"), protected))
         if fault:
             stack.moments = [("event", fault["resource"], "DELETE_FAILED", fault["reason"]), ("status", "DELETE_FAILED")]
         else:
