@@ -53,11 +53,7 @@ class Answer:
 
 def run(deployment: Deployment) -> None:
     """Signs up, verifies and signs in, as a caller from outside."""
-    if not shutil.which("curl"):
-        raise Stopped(
-            "the post-deploy check needs curl: install it, then run `check`",
-            "배포 후 점검에는 curl이 필요합니다. 설치한 뒤 `check`를 실행하십시오.",
-        )
+    must_have_curl()
     simulated = deployment.parameters.values["MailTransport"] == "simulation"
     service = deployment.stack("service")
     url, balancer = service.output("PublicUrl"), service.output("LoadBalancerDnsName")
@@ -93,6 +89,14 @@ def run(deployment: Deployment) -> None:
 
     front.post("login", {"email": email}).must_be(202, "challenge_id")
     deployment.say("check: login is answered 202")
+
+
+def must_have_curl() -> None:
+    if not shutil.which("curl"):
+        raise Stopped(
+            "the post-deploy check needs curl: install it, then run `check`",
+            "배포 후 점검에는 curl이 필요합니다. 설치한 뒤 `check`를 실행하십시오.",
+        )
 
 
 @dataclass(frozen=True)

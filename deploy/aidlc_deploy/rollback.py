@@ -32,7 +32,10 @@ def run(deployment: Deployment, to: str | None, skip: list[str]) -> int:
     stack = deployment.stack("service")
     if to or not any(mended):
         go_back(deployment, stack, to)
-    running = stack.parameters().get("RunningTaskDefinition")
+    given = stack.parameters()
+    running = given.get("RunningTaskDefinition")
+    if given.get("OneTask") == "true":
+        deployment.say(f"{deployment.service}: stays at one task, until `up` with CacheInMemory \"false\" adds others")
     if not running:
         deployment.say("there is no service: nothing ran before. Run `up`.")
     elif not deployment.is_dry:
@@ -100,6 +103,13 @@ def go_back(deployment: Deployment, stack: Stack, to: str | None) -> None:
         )
     else:
         target = previous(deployment, running)
+    if stack.parameters().get("OneTask") != "true" and was_in_memory(deployment, target):
+        raise Stopped(
+            f"{revision(target)} keeps codes and sessions in the memory of one task: name another revision with --to, "
+            'or set CacheInMemory to "true" and run `up`',
+            f"{revision(target)}: 코드와 세션을 태스크 하나의 메모리에 두는 리비전입니다. --to로 다른 리비전을 정하거나, "
+            'CacheInMemory를 "true"로 바꾸고 `up`을 실행하십시오.',
+        )
     steps = f"{deployment.service}: {revision(running)} → {revision(target)}."
     deployment.confirm(f"{steps} The database stays as it is.", f"{steps} 데이터베이스는 그대로 둡니다.")
     deployment.say(steps)
@@ -124,6 +134,15 @@ def named(deployment: Deployment, running: str, to: str) -> str:
             f"{revision(target)}: 더 이상 ACTIVE 상태가 아니므로 ECS에서 실행할 수 없습니다.",
         )
     return target
+
+
+def was_in_memory(deployment: Deployment, definition: str) -> bool:
+    """Whether a revision is one of an emergency, which keeps codes and sessions in the memory of one task."""
+    answer = deployment.aws.call("ecs", "describe-task-definition", "--task-definition", definition)
+    if not answer:  # a dry run without an account
+        return False
+    variables = answer["taskDefinition"]["containerDefinitions"][0].get("environment", [])
+    return {"name": "REDIS_URL", "value": "memory:"} in variables
 
 
 def previous(deployment: Deployment, running: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .aws import AwsError
 from .deployment import Deployment
 from .failures import Stopped
@@ -38,6 +40,11 @@ def wait_until_stable(deployment: Deployment, wanted: str) -> None:
 
     deployment.patience.until(deployment.service, look)
     deployment.say(f"{deployment.service}: stable with {revision(wanted)}")
+
+
+def keeps_in_memory(parameters: Mapping[str, str]) -> bool:
+    """Whether a task with these parameters keeps codes and sessions to itself, so that it must be the only one."""
+    return parameters.get("CacheInMemory") == "true"
 
 
 def read(deployment: Deployment) -> dict | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import service
+from . import bounces, service
 from .deployment import Deployment
 from .service import revision
 
@@ -52,6 +52,8 @@ def show_service(deployment: Deployment) -> bool:
         print(f"  target   {place} {health['State']} {health.get('Description', '')}".rstrip())
     for task in service.stopped_tasks(deployment)[:STOPPED_SHOWN]:
         print(f"  {service.told(task)}")
+    for line in bounces.pending(deployment):
+        print(f"  {line}")
     if steered != named:
         print(f"  the stack names {revision(named) or 'none'}, the service runs {revision(steered)}: see `rollback`")
     return service.is_stable(found, named, service.count_healthy(deployment, found))

@@ -6,12 +6,12 @@ comes to the same end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
 
-from . import check, image, protection, service, task
+from . import bounces, check, image, protection, service, task
 from .deployment import Deployment
 from .failures import Stopped
 from .stacks import Stack, parameters_of
@@ -48,6 +48,9 @@ def plan(deployment: Deployment, tag: str) -> list[Step]:
     def stack(template: Template) -> Step:
         return Step(template.name, lambda: deploy(deployment, template))
 
+    def watch(template: Template) -> Step:
+        return Step(template.name, lambda: watch_with(deployment, template))
+
     return [
         Step("preflight", lambda: preflight(deployment)),
         *map(stack, templates[:at]),
@@ -56,7 +59,8 @@ def plan(deployment: Deployment, tag: str) -> list[Step]:
         Step("migrate", lambda: migrate(deployment)),
         Step("service", lambda: roll(deployment)),
         Step("stable", lambda: wait_until_stable(deployment)),
-        *map(stack, templates[at + 1 :]),
+        Step("scale", lambda: scale_out(deployment)),
+        *map(watch, templates[at + 1 :]),
         Step("check", lambda: check.run(deployment)),
     ]
 
@@ -86,8 +90,10 @@ def deploy(deployment: Deployment, template: Template, **more: str) -> None:
 def register(deployment: Deployment, tag: str) -> None:
     """Registers the new task definition while the service goes on with the one that it runs."""
     # At rest: of an update under way nobody knows yet whether the service will keep what it rolls to.
-    running = parameters_of(deployment.stack("service").settled()).get("RunningTaskDefinition", "")
-    deploy(deployment, deployment.template("service"), ImageTag=tag, RunningTaskDefinition=running)
+    given = parameters_of(deployment.stack("service").settled())
+    running, one_task = given.get("RunningTaskDefinition", ""), needs_one_task(deployment, given)
+    template = deployment.template("service")
+    deploy(deployment, template, ImageTag=tag, RunningTaskDefinition=running, OneTask=one_task)
 
 
 def migrate(deployment: Deployment) -> None:
@@ -106,13 +112,44 @@ def roll(deployment: Deployment) -> None:
     # The stack says only whether the service came to rest; its tasks say why not.
     shown: set[str] = set()
     stack = replace(stack, meanwhile=lambda: service.show_stopped(deployment, definition, shown))
-    stack.set_parameters(deployment.template("service"), {"RunningTaskDefinition": definition})
+    changed = {"RunningTaskDefinition": definition, "OneTask": needs_one_task(deployment, stack.parameters())}
+    stack.set_parameters(deployment.template("service"), changed)
 
 
 def wait_until_stable(deployment: Deployment) -> None:
     if deployment.is_dry:
         return
     service.wait_until_stable(deployment, registered(deployment, deployment.stack("service")))
+
+
+def needs_one_task(deployment: Deployment, given: Mapping[str, str]) -> str:
+    """Whether there must never be two tasks at once: codes and sessions are in the memory of the new revision, or of
+    the one that still runs."""
+    is_needed = service.keeps_in_memory(deployment.parameters.values) or given.get("OneTask") == "true"
+    return "true" if is_needed else "false"
+
+
+def scale_out(deployment: Deployment) -> None:
+    """Allows more tasks than one again, once none runs that keeps codes and sessions in its memory."""
+    stack = deployment.stack("service")
+    given = parameters_of(stack.settled())
+    if given.get("OneTask") != "true":
+        return deployment.say("scale: nothing to do, the service has as many tasks as it needs")
+    if service.keeps_in_memory(deployment.parameters.values):
+        return deployment.say("scale: it stays at one task, for CacheInMemory is \"true\"")
+    has_left = not service.keeps_in_memory(given) and given["RunningTaskDefinition"] == registered(deployment, stack)
+    if not has_left and not deployment.is_dry:
+        raise Stopped(
+            "the service still runs a task that keeps codes and sessions in its memory: run `up --from task-definition`",
+            "아직 코드와 세션을 메모리에 두는 태스크가 실행 중입니다. `up --from task-definition`을 실행하십시오.",
+        )
+    stack.set_parameters(deployment.template("service"), {"OneTask": "false"})
+
+
+def watch_with(deployment: Deployment, template: Template) -> None:
+    """Deploys what watches the service, with the subscription to bounces if SNS can reach the service by now."""
+    deploy(deployment, template, MailSubscription=bounces.subscription(deployment, template))
+    bounces.wait_until_confirmed(deployment)
 
 
 def registered(deployment: Deployment, stack: Stack) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from fake.account import Account
-from world import Killed, World
+from world import Ended, Killed, World
+
+SERVICE = "staging-aidlc-auth-service"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before_the_call", "after_the_call"])
@@ -56,24 +58,45 @@ def test_a_roll_that_fails_after_its_command_was_killed_is_not_passed_on(world) 
     roll = next(at for at, call in enumerate(world.account.calls) if is_roll(call))
     world.account = Account()
     world.up()
-    world.account.plant("staging-aidlc-auth-service:update", resource="Service", reason="it does not start")
-    world.account.faults["staging-aidlc-auth-service:update"].insert(0, None)  # the registration succeeds
+    world.account.plant(f"{SERVICE}:update", resource="Service", reason="it does not start")
+    world.account.faults[f"{SERVICE}:update"].insert(0, None)  # the registration succeeds
     killed(world, lambda: world.up("t2"), roll, after=True)
-    assert world.statuses()["staging-aidlc-auth-service"] == "UPDATE_IN_PROGRESS"
+    assert world.statuses()[SERVICE] == "UPDATE_IN_PROGRESS"
 
     world.account.plant("migrate", exit=1)
     assert world.up("t3").status == 1
     assert world.state()["service"].endswith(":1"), "the service is not rolled before the migration"
 
 
-def wherever_killed(world: World, after: bool, prepare: Callable, command: Callable) -> None:
+@pytest.mark.parametrize("after", [False, True], ids=["before_the_call", "after_the_call"])
+@pytest.mark.parametrize("begins", [True, False], ids=["begins", "ends"])
+def test_an_emergency_comes_to_the_same_end(world, begins: bool, after: bool) -> None:
+    """The stand-in asserts that there are never two tasks with codes and sessions in their memories."""
+
+    def prepare() -> None:
+        for in_memory in [False] if begins else [False, True]:
+            world.set_parameter("CacheInMemory", str(in_memory).lower())
+            world.up()
+
+    def command() -> Ended:
+        world.set_parameter("CacheInMemory", str(begins).lower())
+        return world.up()
+
+    wherever_killed(world, after, prepare, command, of=lambda calls: [call for call in calls if "update-stack" in call and SERVICE in call])
+
+
+def wherever_killed(
+    world: World, after: bool, prepare: Callable, command: Callable, of: Callable[[list[str]], list[str]] | None = None
+) -> None:
+    """Kills the command at every call, or at those that `of` picks."""
     world.account = Account()
     prepare()
     world.calls()
     assert command().status == 0
-    wanted, calls = world.state(), len(world.calls())
-    assert calls > 20
-    for at in range(calls):
+    wanted, calls = world.state(), world.calls()
+    assert len(calls) > 20
+    picked = set(of(calls)) if of else set(calls)
+    for at in [at for at, call in enumerate(calls) if call in picked]:
         world.account = Account()
         prepare()
         killed(world, command, at, after)

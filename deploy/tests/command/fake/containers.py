@@ -48,18 +48,21 @@ class Ecs:
         self.tasks: list[Task] = []
         self.service: dict | None = None
         self.cluster: str | None = None
+        self.one_task = False
         self.rollouts: list[dict] = []  # newest first, as list-service-deployments has them
 
     # What CloudFormation does here.
 
-    def register(self, environment: str, image: str) -> str:
+    def register(self, environment: str, image: str, store: str) -> str:
         revision = f"{environment}-aidlc-auth:{len(self.definitions) + 1}"
-        self.definitions.append({"arn": f"{PREFIX}:task-definition/{revision}", "image": image})
+        self.definitions.append({"arn": f"{PREFIX}:task-definition/{revision}", "image": image, "store": store})
         return self.definitions[-1]["arn"]
 
-    def run(self, environment: str, definition: str) -> None:
+    def run(self, environment: str, definition: str, one_task: bool) -> None:
         """The service is steered to a revision, and rolled back from it if that is the fault of the day."""
         before = self.service and self.service["steered"]
+        self.must_not_tear_sessions(before, definition, one_task)
+        self.one_task = one_task
         if definition == before:
             return
         fault = before and self.account.fault("breaker")
@@ -72,6 +75,13 @@ class Ecs:
         else:
             self.service.update(looks_left=2, probes_left=2)
             self.rollouts.insert(0, {"arn": f"{PREFIX}:service-revision/{len(self.rollouts) + 1}", "definition": definition})
+
+    def must_not_tear_sessions(self, before: str | None, definition: str, one_task: bool) -> None:
+        """Codes and sessions in memory allow no second task, neither beside the revision before nor beside a copy."""
+        in_memory = [self.must_know(arn)["store"] == "memory:" for arn in (before, definition) if arn]
+        if any(in_memory):
+            assert one_task, "two tasks keep codes and sessions in their memories"
+            assert self.one_task or before is None or before == definition, "it was not one task before"
 
     def stop_task(self, definition: str, reason: str) -> None:
         """A task of the service that did not live."""
@@ -149,7 +159,9 @@ class Ecs:
     def describe_task_definition(self, asked: dict) -> dict:
         definition = self.must_know(asked["task-definition"][0])
         options = {"awslogs-group": self.account.log_group(), "awslogs-stream-prefix": "ecs"}
+        variables = [{"name": "REDIS_URL", "value": definition["store"]}]
         container = {"name": "aidlc-auth", "image": definition["image"], "logConfiguration": {"options": options}}
+        container["environment"] = variables
         told = {"taskDefinitionArn": definition["arn"], "status": "ACTIVE", "containerDefinitions": [container]}
         return {"taskDefinition": told}
 
