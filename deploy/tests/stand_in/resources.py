@@ -102,6 +102,7 @@ def remove_secret(place: Place, made: Made) -> None:
 
 def make_database(place: Place, properties: Properties) -> Made:
     own = dict(properties)
+    own.pop("AllowMajorVersionUpgrade", None)  # of changes only
     key = own.pop("MasterUserSecret", {}).get("KmsKeyId")
     own["VpcSecurityGroupIds"] = own.pop("VPCSecurityGroups", [])
     if key:
@@ -121,7 +122,8 @@ def make_database(place: Place, properties: Properties) -> Made:
 
 def change_database(place: Place, properties: Properties, made: Made) -> Made:
     changed = {"DBInstanceIdentifier": made.reference, "ApplyImmediately": True}
-    for name in ("DBInstanceClass", "AllocatedStorage", "BackupRetentionPeriod", "MultiAZ", "DeletionProtection"):
+    kept = ("DBInstanceClass", "AllocatedStorage", "BackupRetentionPeriod", "MultiAZ", "DeletionProtection")
+    for name in (*kept, "EngineVersion", "AllowMajorVersionUpgrade", "DBParameterGroupName"):
         changed[name] = properties[name]
     place.call("rds", "ModifyDBInstance", changed)
     return made
