@@ -175,13 +175,16 @@ def running_revision(deployed: Deployed) -> str:
 
 def running_at_once(deployed: Deployed) -> dict[str, tuple[int, int]]:
     """From how many to how many tasks may run: in percent during a deployment, and by auto scaling."""
-    during = service_of(deployed)["deploymentConfiguration"]
     resource = f"service/{deployed.deployment.cluster}/{deployed.deployment.service}"
     scaling = deployed.client("application-autoscaling")
     found = scaling.describe_scalable_targets(ServiceNamespace="ecs", ResourceIds=[resource])
     (target,) = found["ScalableTargets"]
+    # moto's ECS keeps nothing of this, so it is what the stack gave to it.
+    given = deployed.deployment.stack("service").parameters()
+    service = deployed.deployment.template("service").rendered(given, deployed.aws.region).resources["Service"]
+    during = service["Properties"]["DeploymentConfiguration"]
     return {
-        "percent": (during["minimumHealthyPercent"], during["maximumPercent"]),
+        "percent": (during["MinimumHealthyPercent"], during["MaximumPercent"]),
         "scaled": (target["MinCapacity"], target["MaxCapacity"]),
     }
 
