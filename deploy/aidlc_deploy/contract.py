@@ -98,7 +98,8 @@ def declarations(templates: Sequence[Template], _: Mapping[str, Parameters]) -> 
         for name, declared in template.parameters.items():
             if "Default" in declared:
                 yield Breach("parameter-default", template.file, f"{name} has a default; values belong into params/")
-            if SECRET_NAME.search(name) or declared.get("NoEcho"):
+            # An ARN says where a secret is, not what it is.
+            if SECRET_NAME.search(name) and not name.endswith("Arn") or declared.get("NoEcho"):
                 yield Breach("parameter-secret", template.file, f"{name}: a secret is never a parameter")
             if name not in used:
                 yield Breach("parameter-unused", template.file, f"{name} is declared and not used")
@@ -138,7 +139,6 @@ def secrets(templates: Sequence[Template], parameters: Mapping[str, Parameters])
     for template in templates:
         for name, container in _containers(template):
             for variable in _plain_variables(container):
-                # An ARN says where a secret is, not what it is.
                 if SECRET_NAME.search(variable) and not variable.endswith("_ARN") or variable == "SECRET_KEYS":
                     yield Breach("plain-secret", template.file, f"{name}: {variable} belongs into Secrets")
         for text in _texts(template.document):
