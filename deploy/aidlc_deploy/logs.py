@@ -69,13 +69,21 @@ def of_task(deployment: Deployment, task: str, definition: str) -> list[str]:
     # The awslogs driver's name for a stream: prefix/container/task.
     stream = f"{options['awslogs-stream-prefix']}/{CONTAINER}/{task.rsplit('/', 1)[-1]}"
     arguments = ["--log-group-name", options["awslogs-group"], "--log-stream-name", stream, "--start-from-head"]
-    try:
-        answer = deployment.aws.call("logs", "get-log-events", *arguments)
-    except AwsError as error:
-        if error.code == "ResourceNotFoundException":  # the stream is made with its first line
-            return []
-        raise
-    return [event["message"] for event in answer.get("events", [])]
+    found: list[str] = []
+    token = None
+    while True:
+        more = ["--next-token", token] if token else []
+        try:
+            answer = deployment.aws.call("logs", "get-log-events", *arguments, *more)
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":  # the stream is made with its first line
+                return []
+            raise
+        found += [event["message"] for event in answer.get("events", [])]
+        # A page may be short or empty without being the last; after the last the same token comes again.
+        before, token = token, answer.get("nextForwardToken")
+        if token in (None, before):
+            return found
 
 
 def seconds(span: str) -> int:

@@ -86,7 +86,9 @@ def run(deployment: Deployment, definition: str, command: list[str], purpose: st
     container = next(item for item in ended["containers"] if item["name"] == CONTAINER)
     exit_code = container.get("exitCode")
     reason = "; ".join(filter(None, [ended.get("stoppedReason"), container.get("reason")]))
-    return Ended(exit_code, reason, lines(deployment, task, definition, exit_code))
+    # A program that never started wrote nothing.
+    wrote = [] if exit_code is None else lines(deployment, task, definition, command)
+    return Ended(exit_code, reason, wrote)
 
 
 def running(deployment: Deployment, started_by: str) -> str | None:
@@ -130,11 +132,25 @@ def at_end(deployment: Deployment, task: str) -> dict | None:
     return found if found["lastStatus"] == "STOPPED" else None
 
 
-def lines(deployment: Deployment, task: str, definition: str, exit_code: int | None) -> list[str]:
-    if exit_code is None:
-        return []
+def lines(deployment: Deployment, task: str, definition: str, command: list[str]) -> list[str]:
+    """What a task wrote, once all of it seems to have arrived: CloudWatch has it late, and in parts."""
+    looks: list[list[str]] = [[]]
+
+    def look() -> list[str] | None:
+        looks.append(logs.of_task(deployment, task, definition))
+        before, now = looks[-2:]
+        is_whole = is_json("\n".join(now)) if "--json" in command else now == before
+        return now if now and is_whole else None
+
     try:
-        patience = deployment.patience.at_most(LOG_DELAY_SECS)
-        return patience.until("its log", lambda: logs.of_task(deployment, task, definition) or None)
+        return deployment.patience.at_most(LOG_DELAY_SECS).until("its log", look)
     except Stopped:
-        return []
+        return looks[-1]
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

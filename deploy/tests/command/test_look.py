@@ -98,6 +98,23 @@ def test_the_doctor_tells_programs_in_json(is_up) -> None:
     assert '"command": ["doctor", "--json"]' in next(call for call in is_up.calls() if "run-task" in call)
 
 
+@pytest.mark.parametrize(
+    ("words", "looks_per_line"),
+    # Only of JSON can be told that more is to come where nothing has come for a while.
+    [(["doctor", "--json"], 3), (["doctor"], 1), (["run", "--", "doctor"], 1)],
+)
+def test_a_log_that_arrives_in_parts_is_read_to_its_end(is_up, words: list[str], looks_per_line: int) -> None:
+    is_up.account.looks_per_line = looks_per_line
+    lines = ["[", '{"code": "redis_tls"},', '{"code": "clock"},', '{"code": "disk"}', "]"]
+    is_up.account.plant("doctor", exit=0, lines=lines)
+    assert is_up.run(*words).out.splitlines()[-5:] == lines
+
+
+def test_a_log_that_is_never_whole_is_shown_as_it_is(is_up) -> None:
+    is_up.account.plant("doctor", exit=137, lines=["[", '{"code": "redis_tls"},'])
+    assert is_up.run("doctor", "--json").out.splitlines()[-2:] == ["[", '{"code": "redis_tls"},']
+
+
 def test_a_doctor_that_cannot_start_is_explained(is_up) -> None:
     is_up.account.plant("doctor", exit=None, reason="CannotPullContainerError: not found")
     done = is_up.run("doctor")

@@ -21,6 +21,7 @@ class Account:
         self.cloudformation = CloudFormation(self)
         self.ecs = Ecs(self)
         self.images: list[str] = []
+        self.index_of: dict[str, str] = {}
         self.log: list[dict] = []
         self.mails: dict[str, str] = {}
         self.accounts: list[str] = []
@@ -29,6 +30,8 @@ class Account:
         self.calls: list[list[str]] = []
         # Simulated mail stands in the log; mail by SES does not.
         self.mail_is_simulated = True
+        # How many looks it takes CloudWatch to have another line of a task; 0 where it has all at once.
+        self.looks_per_line = 0
 
     def plant(self, where: str, times: int = 1, **fault) -> None:
         """Lets something fail: `staging-aidlc-auth-database:create`, `migrate`, `breaker`, `register`."""
@@ -72,8 +75,12 @@ class Account:
         return {"imageIds": [{"imageTag": tag} for tag in self.images]}
 
     def ecr_batch_delete_image(self, asked: dict) -> dict:
-        self.images = []
-        return {"imageIds": json.loads(asked["image-ids"][0]), "failures": []}
+        wanted = [item["imageTag"] for item in json.loads(asked["image-ids"][0])]
+        # Index by image that it refers to; images of one call are looked at as they were before it.
+        held = [tag for tag in wanted if self.index_of.get(tag) in self.images]
+        self.images = [tag for tag in self.images if tag not in wanted or tag in held]
+        reason = "Requested image referenced by manifest list"
+        return {"failures": [{"failureCode": "ImageReferencedByManifestList", "failureReason": reason} for _ in held]}
 
     def must_have_repository(self, asked: dict) -> None:
         if not any(name.endswith("-registry") for name in self.cloudformation.stacks):
@@ -155,7 +162,12 @@ class Account:
     def logs_get_log_events(self, asked: dict) -> dict:
         for task in self.ecs.tasks:
             if asked["log-stream-name"][0] == f"ecs/aidlc-auth/{task.arn.rsplit('/', 1)[-1]}":
-                return {"events": [{"message": line} for line in task.lines]}
+                at = int(asked.get("next-token", ["0"])[0])
+                task.looks += at == 0
+                arrived = task.looks // self.looks_per_line if self.looks_per_line else len(task.lines)
+                # A page holds two.
+                lines = task.lines[:arrived][at : at + 2]
+                return {"events": [{"message": line} for line in lines], "nextForwardToken": str(at + len(lines))}
         raise Refused("ResourceNotFoundException", "The specified log stream does not exist.")
 
     # What CloudFormation does to the rest of the account.

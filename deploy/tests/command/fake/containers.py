@@ -23,6 +23,7 @@ class Task:
     stopped_reason: str = ""
     exit_code: int | None = None
     lines: list[str] = field(default_factory=list)
+    looks: int = 0
     looks_left: int = 0
 
     def told(self) -> dict:

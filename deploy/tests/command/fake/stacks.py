@@ -159,8 +159,9 @@ class CloudFormation:
         if name in self.stacks:
             self.move_on(self.stacks[name])
         stack = self.known(asked)
-        # While an update is under way its parameters are shown; one that is rolled back gives the old ones again.
-        given = stack.wanted if stack.status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS") else stack.parameters
+        # While an update is under way its parameters are shown; one that is rolled back gives the old ones again,
+        # where there are any.
+        given = stack.wanted if stack.status == "UPDATE_IN_PROGRESS" else stack.parameters or stack.wanted
         return {
             "Stacks": [
                 {
