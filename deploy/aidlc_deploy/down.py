@@ -37,7 +37,10 @@ def kept(deployment: Deployment) -> list[str]:
                 lines.append(f"{template.name}: {name} ({resource['Type']}) stays")
             elif policy == "Snapshot":
                 lines.append(f"{template.name}: of {name} ({resource['Type']}) a last snapshot stays")
-    return lines
+    # No template knows them, so no stack deletes them.
+    made_by_aws = [f"/aws/rds/instance/{deployment.database}/…"]
+    made_by_aws.append(f"/aws/ecs/containerinsights/{deployment.cluster}/performance")
+    return [*lines, f"log groups that AWS made by itself stay, where there are any: {', '.join(made_by_aws)}"]
 
 
 def confirm(deployment: Deployment) -> None:
@@ -77,13 +80,31 @@ def remove(deployment: Deployment, stack: Stack) -> None:
 def is_empty(deployment: Deployment, with_images: bool) -> bool:
     """Whether the registry holds no image any more; with --images they are deleted."""
     images = list_images(deployment)
-    if images and with_images:
-        # ECR takes up to a hundred at a time.
-        for at in range(0, len(images), 100):
-            arguments = ["--repository-name", deployment.repository, "--image-ids", json.dumps(images[at : at + 100])]
-            deployment.aws.call("ecr", "batch-delete-image", *arguments)
-        return deployment.is_dry or not list_images(deployment)
+    while images and with_images:
+        refused = delete_images(deployment, images)
+        if deployment.is_dry:
+            return True
+        # An image that an index refers to is refused until that index is gone.
+        before, images = images, list_images(deployment)
+        if images and len(images) >= len(before):
+            said = "; ".join(refused) or "ECR gives no reason"
+            raise Stopped(
+                f"{deployment.repository}: images that cannot be deleted are left: {said}",
+                f"{deployment.repository}: 삭제할 수 없는 이미지가 남아 있습니다: {said}",
+                said=refused,
+            )
     return not images
+
+
+def delete_images(deployment: Deployment, images: list[dict]) -> list[str]:
+    """Deletes images, and answers why some are left."""
+    refused = []
+    # ECR takes up to a hundred at a time.
+    for at in range(0, len(images), 100):
+        arguments = ["--repository-name", deployment.repository, "--image-ids", json.dumps(images[at : at + 100])]
+        answer = deployment.aws.call("ecr", "batch-delete-image", *arguments)
+        refused += [failure.get("failureReason", "") for failure in answer.get("failures", [])]
+    return refused
 
 
 def list_images(deployment: Deployment) -> list[dict]:

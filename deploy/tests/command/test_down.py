@@ -78,6 +78,22 @@ def test_an_export_in_use_is_named(is_up) -> None:
     assert "export_in_use: " in stuck.err
 
 
+def test_images_go_after_the_index_that_refers_to_them(is_up) -> None:
+    is_up.account.images += ["amd64", "attestation"]
+    is_up.account.index_of = {"amd64": "t1", "attestation": "amd64"}
+    assert is_up.run("down", "--yes", "--images").status == 0
+    assert sum("batch-delete-image" in call for call in is_up.calls()) == 3
+    assert not is_up.statuses() and not is_up.account.images
+
+
+def test_images_that_stay_say_why(is_up) -> None:
+    is_up.account.index_of = {"t1": "t1"}
+    stuck = is_up.run("down", "--yes", "--images")
+    assert stuck.status == 1
+    assert "images that cannot be deleted are left: Requested image referenced by manifest list" in stuck.err
+    assert "staging-aidlc-auth-registry" in is_up.statuses()
+
+
 def test_a_stack_that_cannot_be_deleted_says_why_and_is_tried_again(is_up) -> None:
     is_up.account.plant("staging-aidlc-auth-network:delete", resource="Vpc", reason="has dependencies")
     stuck = is_up.run("down", "--yes", "--images")
