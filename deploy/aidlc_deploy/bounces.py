@@ -17,7 +17,9 @@ from .templates import Template
 # SNS asks the service to confirm within a second or so; its answer is seen a little later.
 CONFIRMATION_SECS = 30
 CALL_SECS_MAX = 20
-UNREPORTED = "bounces are not reported yet: run `up --from monitoring` once PUBLIC_URL's name points to the load balancer"
+UNREPORTED = (
+    "bounces are not reported yet: run `up --from monitoring` once PUBLIC_URL's name points to the load balancer"
+)
 
 
 def subscription(deployment: Deployment, template: Template) -> str:

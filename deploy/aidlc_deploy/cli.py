@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     it.set_defaults(needs_account=False)
 
     it = command("up", "bring everything up, or on: safe to run again", lambda d, a: up.run(d, a.image_tag, a.start))
-    it.add_argument("--image-tag", metavar="TAG", help="default: the short hash of the last commit that changed more than parameters")
+    it.add_argument("--image-tag", metavar="TAG", help="default: the last commit that changed more than parameters")
     it.add_argument("--from", dest="start", metavar="STEP", help="skip the steps before this one")
 
     command("check", "make the three calls of the post-deploy check", lambda d, a: check.run(d) or 0)
