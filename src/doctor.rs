@@ -78,7 +78,7 @@ pub async fn examine(
             }
         }),
         within("mail_unreachable", async {
-            match is_right(&["mail_transport", "smtp_", "ses_"]) {
+            match is_right(&["mail_transport", "smtp_", "ses_", "aws_region"]) {
                 true => vec![mail::of(&config.mail).await],
                 false => Vec::new(),
             }

@@ -48,6 +48,11 @@ async fn settings() {
         .with("SMTP_URL", "smtp://127.0.0.1:25")
         .with("SMTP_CA_FILE", "/nowhere/ca.pem");
     mail.fails("settings", "SMTP_CA_FILE cannot be read").await;
+    // Said once, though the mail needs it too.
+    let mail = Patient::new().with("MAIL_TRANSPORT", "ses");
+    let diagnosis = mail.sees_the_doctor().await;
+    diagnosis.says("settings", "failed", "AWS_REGION (default): is not set");
+    assert_eq!(diagnosis.codes("failed"), ["settings"]);
 }
 
 #[tokio::test]
