@@ -54,3 +54,8 @@ def test_the_korean_guide_lists_every_failure(failure):
     ]
     assert len(rows) == 1
     assert f"| {'·'.join(failure.seen)} | `{failure.pattern}` |" in rows[0]
+
+
+def test_the_korean_guide_names_every_code():
+    guide = GUIDE.read_text("utf-8")
+    assert [code for code in CATALOGUE if f"| `{code}` |" not in guide] == []
