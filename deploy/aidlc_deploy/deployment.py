@@ -1,4 +1,4 @@
-"""One environment's deployment: its templates, its parameters, its names, and the way to its account."""
+"""One environment's deployment: its templates, its parameters, and the way to its account."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .aws import Aws
 from .failures import Stopped
+from .names import Names
 from .patience import Patience
 from .stacks import Stack
 from .templates import Parameters, Template, by_name, load_parameters, load_templates
@@ -16,7 +17,7 @@ CONTAINER = "aidlc-auth"
 
 
 @dataclass(frozen=True)
-class Deployment:
+class Deployment(Names):
     """What every sub-command works on."""
 
     environment: str
@@ -27,30 +28,6 @@ class Deployment:
     parameters: Parameters
     language: str
     assume_yes: bool
-
-    @property
-    def cluster(self) -> str:
-        return f"{self.environment}-aidlc-cluster"
-
-    @property
-    def service(self) -> str:
-        return f"{self.environment}-aidlc-auth-service"
-
-    @property
-    def log_group(self) -> str:
-        return f"/ecs/{self.environment}-aidlc-auth"
-
-    @property
-    def repository(self) -> str:
-        return f"{self.environment}-aidlc-auth"
-
-    @property
-    def database(self) -> str:
-        return f"{self.environment}-aidlc-auth"
-
-    @property
-    def balancer(self) -> str:
-        return f"{self.environment}-aidlc-auth"
 
     @property
     def is_dry(self) -> bool:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ...aws import Aws, AwsError
+from ...names import Names
 from ..finding import Finding, warning
 from ..plan import Plan
 
@@ -16,7 +17,7 @@ ABSENT = re.compile(r"(NotFound|NotFoundException|NotFoundFault|NoSuchEntity)$")
 PERMISSION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 
 
-class Account:
+class Account(Names):
     """One environment's part of an account."""
 
     def __init__(self, aws: Aws, plan: Plan) -> None:
@@ -82,16 +83,16 @@ class Account:
         return next((it.get("ParameterValue", "") for it in values if it["ParameterKey"] == parameter), "")
 
     @cached_property
-    def service(self) -> dict[str, Any] | None:
+    def running(self) -> dict[str, Any] | None:
         """The ECS service, None if there is none."""
-        arguments = ("--cluster", self.cluster, "--services", f"{self.environment}-aidlc-auth-service")
+        arguments = ("--cluster", self.cluster, "--services", self.service)
         services = self.listed("services", "ecs", "describe-services", *arguments) if "service" in self.stacks else []
         return next((it for it in services if it.get("status") == "ACTIVE"), None)
 
     @property
     def primary(self) -> dict[str, Any]:
         """The deployment that the service is at or goes to."""
-        deployments = (self.service or {}).get("deployments") or []
+        deployments = (self.running or {}).get("deployments") or []
         return next((it for it in deployments if it.get("status") == "PRIMARY"), {})
 
     @cached_property
@@ -102,18 +103,6 @@ class Account:
         arn = arn or self.primary.get("taskDefinition")
         answer = arn and self.read("ecs", "describe-task-definition", "--task-definition", arn)
         return answer["taskDefinition"] if answer else None
-
-    @property
-    def cluster(self) -> str:
-        return f"{self.environment}-aidlc-cluster"
-
-    @property
-    def log_group(self) -> str:
-        return f"/ecs/{self.environment}-aidlc-auth"
-
-    @property
-    def repository(self) -> str:
-        return f"{self.environment}-aidlc-auth"
 
 
 def permission(service: str, operation: str) -> str:

@@ -52,9 +52,9 @@ def stopped(account: Account) -> Iterator[tuple[str, str]]:
 def events(account: Account) -> Iterator[tuple[str, str]]:
     """What the service said since its present deployment began; older events are history."""
     began = instant(account.primary.get("createdAt"))
-    for event in (account.service or {}).get("events") or []:
+    for event in (account.running or {}).get("events") or []:
         if not began or instant(event.get("createdAt")) >= began:
-            yield account.service["serviceName"], event["message"]
+            yield account.running["serviceName"], event["message"]
 
 
 def lines(account: Account) -> Iterator[tuple[str, str]]:
@@ -76,7 +76,7 @@ def instant(value: Any) -> float:
 
 def deployment(account: Account) -> Iterator[Finding]:
     """6 and 7: how the service's deployment is guarded, and whether it is what the stack says."""
-    service = account.service
+    service = account.running
     if not service:
         return
     name = service["serviceName"]
@@ -99,9 +99,9 @@ def revision(arn: str) -> str:
 
 def sessions(account: Account) -> Iterator[Finding]:
     """26: where ECS exec is on, its agent runs in every task."""
-    if not (account.service and account.service.get("enableExecuteCommand")):
+    if not (account.running and account.running.get("enableExecuteCommand")):
         return
-    arguments = ("--cluster", account.cluster, "--service-name", account.service["serviceName"])
+    arguments = ("--cluster", account.cluster, "--service-name", account.running["serviceName"])
     arns = account.listed("taskArns", "ecs", "list-tasks", *arguments, "--desired-status", "RUNNING")
     if not arns:
         return
