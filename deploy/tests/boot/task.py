@@ -216,7 +216,11 @@ def run(*command: str) -> str:
 
 
 def cleared() -> None:
-    """Ends and removes what an earlier run left, if it was killed."""
+    """Ends and removes what tasks of this run left, or of an earlier one that was killed."""
     for line in run("runc", "list", "--quiet").split():
         if line.startswith(f"{CGROUP}-"):
             run("runc", "delete", "--force", line)
+    # runc removes the group of a container, not the one around them.
+    for group in [CGROUPS / CGROUP, *CGROUPS.glob(f"*/{CGROUP}")]:
+        if group.is_dir():
+            group.rmdir()
