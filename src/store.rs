@@ -95,7 +95,7 @@ fn postgres(
         migrate_at_start: settings.migrate_at_start && usage == sqlite::Use::Serve,
         ..settings.clone()
     };
-    Postgres::new(url, &settings, credentials::of(&settings)?)
+    Postgres::new(url, &settings, credentials::of(url, &settings)?)
 }
 
 /// The embedded store, if anything is to be kept in it.

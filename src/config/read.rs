@@ -80,8 +80,9 @@ impl Stores {
         let retention_days = reader.number("retention_days", 1..=3650);
         let audit_retention_days = reader.number("audit_retention_days", 1..=3650);
         let database = Database::read(reader);
-        if database.secret_arn.is_some() {
-            // The secret of RDS names the host; the URL adds to it.
+        if database.secret_arn.is_some() && environment == Environment::Development {
+            // A secret may name the host. Elsewhere the URL is named all the same, for it says how the
+            // connection is encrypted.
             reader.assume("database_url", "postgres:///");
         }
         let (local, example) = (

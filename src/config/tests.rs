@@ -489,6 +489,10 @@ fn a_secret_stands_for_the_database_unless_another_is_named() {
     assert!(load(&with(&given, &memory)).unwrap().stores.are_embedded());
     let line = refusal(load(&with(&given, &[("DATABASE_SECRET_ARN", "db")])));
     assert!(line.contains("is not the ARN of a secret"), "{line}");
+    // Elsewhere the URL is named: it says how the connection is encrypted.
+    let mut given = with(&PRODUCTION, &given);
+    given.retain(|(name, _)| *name != "DATABASE_URL");
+    assert!(refusal(load(&given)).starts_with("DATABASE_URL (default): is not set"));
 }
 
 #[test]

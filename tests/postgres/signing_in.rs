@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use aidlc_auth::config::Database;
+use aidlc_auth::app::rules;
+use aidlc_auth::config::{Config, Database};
 use aidlc_auth::store::Store as _;
 use aidlc_auth::store::postgres::Postgres as Store;
 use aidlc_auth::store::postgres::credentials::{Credentials, Login};
+use aidlc_auth::store::sqlite::Use;
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -372,4 +374,29 @@ async fn until_there(store: &Store) {
     tokio::time::timeout(Duration::from_secs(20), back)
         .await
         .unwrap();
+}
+
+#[test]
+fn what_nobody_names_is_missed_at_the_start() {
+    for (url, what) in [
+        ("postgres://db.example.org/auth", "no user"),
+        ("postgres://auth@/auth", "no host"),
+    ] {
+        let given = [
+            ("DATABASE_URL", url),
+            ("REDIS_URL", "redis://127.0.0.1:1"),
+            (
+                "SECRET_KEYS",
+                "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+            ),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::load(given.into_iter(), None).unwrap();
+        let opened = aidlc_auth::store::open(&config.stores, Use::Serve, rules(&config));
+        let why = opened.err().unwrap();
+        assert!(
+            why.contains(what) && why.contains("DATABASE_SECRET_ARN"),
+            "{why}"
+        );
+    }
 }

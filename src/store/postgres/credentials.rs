@@ -5,14 +5,35 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::explain::both;
+use super::url::PostgresUrl;
 use crate::config;
 
 /// Whom the settings name. The error says what to do about them.
-pub fn of(settings: &config::Database) -> Result<Arc<dyn Credentials>, String> {
+pub fn of(url: &SecretString, settings: &config::Database) -> Result<Arc<dyn Credentials>, String> {
     match &settings.secret_arn {
-        None => Ok(Arc::new(FromUrl)),
+        None => from_url(url),
         Some(arn) => from_secret(arn, settings),
     }
+}
+
+/// Nobody else can name what the URL leaves out, so no start waits for it.
+fn from_url(url: &SecretString) -> Result<Arc<dyn Credentials>, String> {
+    let url = PostgresUrl::parse(url.expose_secret());
+    let url = url.map_err(|why| format!("DATABASE_URL: {why}"))?;
+    let lacks = |what: &str, words| {
+        let remedy = both(words);
+        Err(format!(
+            "DATABASE_URL names no {what}, and DATABASE_SECRET_ARN is not set. {remedy}"
+        ))
+    };
+    if url.servers.iter().any(|server| server.host.is_none()) {
+        return lacks("host", |words| words.no_host);
+    }
+    if url.user.is_none() {
+        return lacks("user", |words| words.no_user);
+    }
+    Ok(Arc::new(FromUrl))
 }
 
 #[cfg(feature = "aws")]

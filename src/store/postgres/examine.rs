@@ -21,7 +21,7 @@ pub async fn examine(
     settings: &config::Database,
     clock: &dyn Clock,
 ) -> Vec<Finding> {
-    let server = credentials::of(settings).and_then(|who| Postgres::new(url, settings, who));
+    let server = credentials::of(url, settings).and_then(|who| Postgres::new(url, settings, who));
     let server = match server {
         Ok(server) => server,
         Err(why) if why.ends_with(url::ENCODE) => {
