@@ -22,7 +22,7 @@ const NAMING: &[u8] = b"aidlc-auth/1 key id";
 /// A key with the name that records carry, so that a record finds its key after a change of keys.
 #[derive(Debug)]
 pub struct SecretKey {
-    /// 1 to 16 of `A-Z a-z 0-9 _ -`; of a key that came without one, its [`fingerprint`].
+    /// 1 to 16 of `A-Z a-z 0-9 _ -`; of a key that came without one, a fingerprint of the key.
     pub id: String,
     /// At least 32 random bytes.
     pub bytes: SecretSlice<u8>,
