@@ -143,7 +143,7 @@ async fn answer(stream: TcpStream, ahead: SignedDuration) -> std::io::Result<()>
         let seconds = (SystemClock.now() + ahead).as_second().to_string();
         let answer = match line.trim() {
             "EVAL" => ":1\r\n".to_owned(),
-            "EXISTS" => ":0\r\n".to_owned(),
+            "GET" => "$-1\r\n".to_owned(),
             "INFO" => "$0\r\n\r\n".to_owned(),
             "TIME" => format!("*2\r\n${}\r\n{seconds}\r\n$1\r\n0\r\n", seconds.len()),
             _ => String::new(),
@@ -152,4 +152,21 @@ async fn answer(stream: TcpStream, ahead: SignedDuration) -> std::io::Result<()>
         line.clear();
     }
     Ok(())
+}
+
+/// The guide's user may do what the service does, and the doctor asks for no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_of_the_guide_suffices() {
+    let guide = include_str!("../../docs/scaling.md");
+    let user = guide.lines().find(|it| it.starts_with("ACL SETUSER"));
+    let server = Redis::with(&[KEPT]);
+    let () = server
+        .command(&user.unwrap().replace("PASSWORD", CANARY))
+        .await;
+    let patient = Patient::on_redis(server.url())
+        .with("REDIS_USERNAME", "aidlc-auth")
+        .with("REDIS_PASSWORD", CANARY);
+    let diagnosis = patient.sees_the_doctor().await;
+    diagnosis.says("redis_unreachable", "ok", "Redis ");
+    assert!(diagnosis.codes("failed").is_empty());
 }

@@ -48,8 +48,9 @@ pub async fn examine(
 
 /// What a server says of itself, and its clock beside ours.
 async fn server(link: &Link, key: &str, clock: &dyn Clock) -> Result<(String, Finding), Error> {
-    // A read of a key: only that tells whether a cluster serves it.
-    link.ask::<i64>(key, cmd("EXISTS").arg(key)).await?;
+    // A read of a key: only that tells whether a cluster serves it. One that the service makes too, so
+    // that its user may.
+    link.ask::<Option<String>>(key, cmd("GET").arg(key)).await?;
     let said = link.info(key).await?.unwrap_or_default();
     let asked = clock.now();
     let theirs = time(link.ask(key, &cmd("TIME")).await?)?;
